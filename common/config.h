@@ -1,0 +1,65 @@
+// Every option of the programs: its default and its consequence. Parsed once, passed down, never
+// looked up deep inside. pitr.example.toml shows them to operators.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace pitr {
+
+// What pitr-restore does on a standby while the repository cannot be reached: answer 1, after which
+// PostgreSQL asks again every few seconds, or 200, which stops the standby.
+enum class StandbyUnreachable { kWait, kStop };
+
+enum class RingMode { kAuto, kOff };
+
+struct Config {
+  std::string path;  // absolute path of the file read; empty when the environment alone sufficed
+
+  struct {
+    std::string name = "main";
+    std::string data_directory;  // absolute
+    std::string connection = "dbname=postgres";
+  } cluster;
+
+  struct {
+    std::string url;                  // file:///absolute/path
+    std::string compression = "lz4";  // none | lz4 | zstd | zstd:LEVEL
+  } repository;
+
+  struct {
+    std::string directory = "/var/lib/pitr";
+  } state;
+
+  struct {
+    unsigned jobs = 2;  // threads that compress one segment
+  } archive;
+
+  struct {
+    unsigned jobs = 2;                             // threads that read, verify and write
+    std::chrono::milliseconds retry_time{10'000};  // how long a failing repository is asked again
+    StandbyUnreachable standby_unreachable = StandbyUnreachable::kWait;
+  } restore;
+
+  struct {
+    unsigned jobs = 2;                               // data files read at once
+    std::uint64_t rate_limit_bytes_per_second = 0;   // 0: as fast as it goes
+    std::chrono::milliseconds wal_timeout{600'000};  // wait for the backup's WAL to be archived
+  } backup;
+
+  struct {
+    RingMode ring = RingMode::kAuto;
+  } io;
+};
+
+// Reads `path`, or $PITR_CONFIG, or /etc/pitr/pitr.toml, then lets PITR_<SECTION>_<KEY> override.
+// No file is needed where the environment names the repository. Throws kUsage, with file, line and
+// what was expected, for an unknown key, a wrong type, an impossible value, a feature this version
+// does not have, and a file that others can write.
+Config load_config(const std::string& path);
+
+// The path behind file://.
+std::string repository_path(const Config& config);
+
+}  // namespace pitr

@@ -1,0 +1,75 @@
+#include "common/log.h"
+
+#include <cstdio>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "common/time.h"
+
+namespace pitr {
+
+namespace {
+
+LogLevel log_level = LogLevel::kInfo;
+LogFormat log_format = LogFormat::kText;
+
+std::string json_string(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
+}
+
+// One write per line: lines of several processes on one stderr do not mix.
+void print_line(const std::string& line) {
+  (void)!std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+std::string json_line(std::string_view level, const ErrorReport& report) {
+  std::string line = fmt::format("{{\"time\": \"{}\", \"level\": \"{}\", \"message\": {}",
+                                 to_utc_text(now()), level, json_string(report.message));
+  if (!report.detail.empty()) line += ", \"detail\": " + json_string(report.detail);
+  if (!report.hint.empty()) line += ", \"hint\": " + json_string(report.hint);
+  return line + "}\n";
+}
+
+std::string text_line(std::string_view level, const ErrorReport& report) {
+  std::string line = fmt::format("{}:  {}\n", level, report.message);
+  if (!report.detail.empty()) line += fmt::format("DETAIL:  {}\n", report.detail);
+  if (!report.hint.empty()) line += fmt::format("HINT:  {}\n", report.hint);
+  return line;
+}
+
+void print_report(LogLevel level, std::string_view name, const ErrorReport& report) {
+  if (level > log_level) return;
+  print_line(log_format == LogFormat::kJson ? json_line(name, report) : text_line(name, report));
+}
+
+void print_message(LogLevel level, std::string_view name, std::string_view message) {
+  print_report(level, name, {.kind = ErrorKind::kSystem, .message = std::string(message)});
+}
+
+}  // namespace
+
+void set_log(LogLevel level, LogFormat format) {
+  log_level = level;
+  log_format = format;
+}
+
+void log_error(const ErrorReport& report) { print_report(LogLevel::kError, "ERROR", report); }
+void log_warning(std::string_view message) {
+  print_message(LogLevel::kWarning, "WARNING", message);
+}
+void log_info(std::string_view message) { print_message(LogLevel::kInfo, "INFO", message); }
+void log_debug(std::string_view message) { print_message(LogLevel::kDebug, "DEBUG", message); }
+
+}  // namespace pitr

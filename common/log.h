@@ -1,0 +1,22 @@
+// Log lines on stderr, in PostgreSQL's wording (`WARNING:  …`) or as one JSON object per line.
+// PostgreSQL's log collector keeps what archive_command and restore_command write there.
+#pragma once
+
+#include <string_view>
+
+#include "common/error.h"
+
+namespace pitr {
+
+enum class LogLevel { kError, kWarning, kInfo, kDebug };
+enum class LogFormat { kText, kJson };
+
+// Set once, before any thread is started. Everything below may be called from any thread.
+void set_log(LogLevel level, LogFormat format);
+
+void log_error(const ErrorReport& report);
+void log_warning(std::string_view message);
+void log_info(std::string_view message);
+void log_debug(std::string_view message);
+
+}  // namespace pitr

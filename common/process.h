@@ -1,0 +1,28 @@
+// Who a process is, and whether it still lives: written into lock files and temporary names, so
+// that what a dead process left behind can be told from what a living one holds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pitr {
+
+struct ProcessIdentity {
+  std::string host;
+  std::uint64_t pid_namespace =
+      0;  // inode of /proc/self/ns/pid: two containers may share a host name
+  std::int64_t pid = 0;
+
+  static ProcessIdentity self();
+
+  // `host.namespace.pid`, the form used in temporary names; parse() reads it back.
+  std::string to_string() const;
+  static std::optional<ProcessIdentity> parse(std::string_view text);
+
+  // True only when the process was one of this host and namespace and is gone.
+  bool is_dead() const;
+};
+
+}  // namespace pitr

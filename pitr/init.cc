@@ -1,0 +1,106 @@
+#include "pitr/init.h"
+
+#include <cerrno>
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "common/error.h"
+#include "common/exit_status.h"
+#include "common/log.h"
+#include "io/file.h"
+#include "pitr/history_files.h"
+#include "storage/posix_storage.h"
+#include "wal/control_file.h"
+
+namespace pitr {
+
+namespace {
+
+ControlFile read_control_file(const std::string& data_directory) {
+  if (data_directory.empty()) {
+    throw Error(
+        {.kind = ErrorKind::kUsage,
+         .message = "cluster.data_directory is not configured",
+         .hint = "Set data_directory in [cluster] to the directory that PostgreSQL runs on."});
+  }
+  return ControlFile::parse(
+      as_byte_span(read_whole_file(data_directory + "/global/pg_control", 1 << 20)));
+}
+
+// Started as root, the folders are made as root and given to the owner of the data directory.
+void make_owned_directory(const std::string& path, const std::string& data_directory) {
+  struct stat status {};
+  if (geteuid() != 0 || stat(path.c_str(), &status) == 0) return;
+  create_directories(path);
+  if (stat(data_directory.c_str(), &status) != 0 ||
+      chown(path.c_str(), status.st_uid, status.st_gid) != 0) {
+    throw_file_error("give to its owner directory", path, errno);
+  }
+}
+
+void refuse_other_identifier(Storage& storage, const ClusterKey& key, bool upgraded) {
+  for (const ClusterRecord& record : list_clusters(storage)) {
+    if (record.key.name != key.name || record.key == key) continue;
+    if (upgraded) continue;
+    throw Error(
+        {.kind = ErrorKind::kMismatch,
+         .message = fmt::format("the name \"{}\" belongs to another cluster", key.name),
+         .detail = fmt::format("The repository keeps system identifier {} under it; the data "
+                               "directory has {}.",
+                               record.key.system_identifier, key.system_identifier),
+         .hint = "Choose another cluster.name. After pg_upgrade run: pitr init --upgraded"});
+  }
+}
+
+}  // namespace
+
+int run_init(Session& session, const InitOptions& options) {
+  session.load();
+  const Config& config = session.config;
+  const ControlFile control = read_control_file(config.cluster.data_directory);
+  const std::string root = repository_path(config);
+  make_owned_directory(root, config.cluster.data_directory);
+  make_owned_directory(config.state.directory, config.cluster.data_directory);
+  session.become_owner_of_data_directory();
+  create_posix_repository(root);
+  try {
+    create_directories(config.state.directory);
+  } catch (const Error& error) {
+    // The state only makes answers faster; without it everything else works.
+    log_warning(fmt::format("the state directory is not usable: {}", error.what()));
+  }
+
+  const auto storage = open_storage(config);
+  const ClusterKey key{.name = config.cluster.name,
+                       .system_identifier = control.cluster.system_identifier};
+  refuse_other_identifier(*storage, key, options.upgraded);
+  const bool existed = storage->open(cluster_record_key(key)) != nullptr;
+  const ClusterRecord record{.key = key, .identity = control.cluster, .created_at = now()};
+  create_cluster_record(*storage, record);
+  store_missing_history_files(*storage, record, config.cluster.data_directory);
+
+  if (session.json) {
+    const nlohmann::ordered_json answer = {
+        {"format", 1},
+        {"cluster", key.name},
+        {"system_identifier", std::to_string(key.system_identifier)},
+        {"postgres_version", control.cluster.postgres_version},
+        {"wal_segment_size_bytes", control.cluster.segment_size},
+        {"created", !existed}};
+    print_output(answer.dump() + "\n");
+  } else {
+    print_output(fmt::format(
+        "{} cluster \"{}\" (PostgreSQL {}, system identifier {}, segments of {} MiB) in {}\n",
+        existed ? "The repository already keeps" : "The repository now keeps", key.name,
+        control.cluster.postgres_version, key.system_identifier, control.cluster.segment_size >> 20,
+        config.repository.url));
+  }
+  return kSuccess;
+}
+
+}  // namespace pitr

@@ -1,0 +1,76 @@
+#include "pitr/session.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <grp.h>
+#include <pwd.h>
+
+#include "common/error.h"
+#include "io/file.h"
+#include "wal/control_file.h"
+
+namespace pitr {
+
+void Session::load() {
+  config = load_config(config_path);
+  if (!cluster.empty()) config.cluster.name = cluster;
+}
+
+void Session::become_owner_of_data_directory() const {
+  struct stat status {};
+  const std::string& directory = config.cluster.data_directory;
+  if (geteuid() != 0 || directory.empty() || stat(directory.c_str(), &status) != 0) return;
+  if (status.st_uid == 0) return;
+  const passwd* user = getpwuid(status.st_uid);
+  const bool groups_set =
+      user != nullptr ? initgroups(user->pw_name, status.st_gid) == 0 : setgroups(0, nullptr) == 0;
+  if (!groups_set || setgid(status.st_gid) != 0 || setuid(status.st_uid) != 0) {
+    throw_file_error("become the owner of", directory, errno);
+  }
+  if (user != nullptr) {
+    setenv("HOME", user->pw_dir, 1);
+    setenv("USER", user->pw_name, 1);
+  }
+}
+
+std::optional<std::uint64_t> local_system_identifier(const Config& config) {
+  std::string contents;
+  const std::string path = config.cluster.data_directory + "/global/pg_control";
+  if (config.cluster.data_directory.empty()) return std::nullopt;
+  try {
+    if (!try_read_whole_file(path, contents)) return std::nullopt;
+    return ControlFile::parse(as_byte_span(contents)).cluster.system_identifier;
+  } catch (const Error&) {
+    return std::nullopt;  // a reader without access to the data directory, or a damaged file
+  }
+}
+
+ClusterRecord session_cluster(const Session& session, Storage& storage) {
+  const std::string& name = session.config.cluster.name;
+  if (const auto identifier = local_system_identifier(session.config)) {
+    for (const ClusterRecord& record : list_clusters(storage)) {
+      if (record.key.name == name && record.key.system_identifier == *identifier) return record;
+    }
+  }
+  return find_cluster(storage, name, std::nullopt);
+}
+
+void print_output(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw_file_error("write", "standard output", errno);
+  }
+}
+
+std::string path_of_program(const std::string& name) {
+  std::array<char, 4096> path{};
+  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size() - 1);
+  if (length < 0) throw_file_error("read", "/proc/self/exe", errno);
+  return parent_directory(std::string(path.data(), static_cast<std::size_t>(length))) + "/" + name;
+}
+
+}  // namespace pitr

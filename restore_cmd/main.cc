@@ -1,0 +1,226 @@
+// pitr-restore: PostgreSQL's restore_command.
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <thread>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "common/exit_status.h"
+#include "common/log.h"
+#include "common/program_options.h"
+#include "common/run_command.h"
+#include "io/file.h"
+#include "restore_cmd/history_cache.h"
+#include "restore_cmd/restore_file.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr const char* kHelp = R"(pitr-restore fetches one WAL file from the repository.
+
+Usage: pitr-restore [options] NAME DESTINATION
+
+  In postgresql.conf:  restore_command = 'pitr-restore %f %p'
+  (`pitr restore` writes this line itself.)
+
+Options:
+  --config FILE         configuration (else $PITR_CONFIG, else /etc/pitr/pitr.toml)
+  --cluster NAME        another cluster than the configured one
+  --log-level LEVEL     error, warning, info or debug
+  --log-format FORMAT   text or json
+  --help, --version
+
+Status: 0 the complete, verified file is at DESTINATION; 1 certainly not in the
+repository, and no later segment of its timeline is; 200 a gap or any failure, so
+that PostgreSQL stops instead of opening with rows missing.
+)";
+
+constexpr std::chrono::milliseconds kFirstPause{100};
+constexpr std::chrono::milliseconds kLongestPause{2000};
+
+// Everything about one call that does not change while it is tried again.
+struct Call {
+  Config config;
+  WalFileName name;
+  std::string destination;
+  std::optional<std::uint64_t> system_identifier;  // of the data directory we are called in
+  bool standby = false;
+};
+
+// An operator who meant `pitr restore` gets told so before anything is looked for.
+void refuse_options_of_pitr_restore(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--to" || argument.starts_with("--to=") || argument.starts_with("--target")) {
+      throw Error({.kind = ErrorKind::kUsage,
+                   .message = fmt::format("pitr-restore has no option \"{}\"", argument),
+                   .hint = "To recover a cluster run: pitr restore --to DIR --target-time …"});
+    }
+  }
+}
+
+std::optional<std::uint64_t> system_identifier_here() {
+  std::string contents;
+  if (!try_read_whole_file("global/pg_control", contents) || contents.size() < 8) {
+    return std::nullopt;
+  }
+  return load<std::uint64_t>(as_byte_span(contents), 0);
+}
+
+WalFileName parse_wal_file_name(const std::string& text) {
+  const auto name = WalFileName::parse(text);
+  if (name) return *name;
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("\"{}\" is not the name of a WAL file", text),
+               .hint = "Set restore_command = 'pitr-restore %f %p'."});
+}
+
+HistoryCache cache_of(const Call& call) {
+  return {call.config.state.directory,
+          ClusterKey{.name = call.config.cluster.name,
+                     .system_identifier = call.system_identifier.value_or(0)}};
+}
+
+void remember_history(const Call& call, Storage& storage, const ClusterRecord& cluster) {
+  const HistoryCache cache = cache_of(call);
+  TimelineId highest = 0;
+  storage.list(history_folder(cluster.key), "", [&](const std::string& key) {
+    const auto name = WalFileName::parse(last_part(key));
+    if (name) highest = std::max(highest, name->segment.timeline);
+    return true;
+  });
+  cache.remember_highest(highest);
+  std::string contents;
+  if (try_read_whole_file(call.destination, contents)) {
+    cache.remember(call.name.segment.timeline, contents);
+  }
+}
+
+// One try. Throws while the repository cannot answer.
+RestoreAnswer ask_repository(const Call& call) {
+  const auto storage = open_storage(call.config);
+  const ClusterRecord cluster =
+      find_cluster(*storage, call.config.cluster.name, call.system_identifier);
+  const RestoreRequest request{.name = call.name,
+                               .destination = call.destination,
+                               .cluster = cluster,
+                               .jobs = call.config.restore.jobs};
+  const RestoreAnswer answer = restore_file(request, *storage);
+  if (call.standby) cache_of(call).clear_unreachable();
+  if (call.standby && call.name.kind == WalFileKind::kHistory &&
+      answer.outcome == RestoreOutcome::kRestored) {
+    remember_history(call, *storage, cluster);
+  }
+  return answer;
+}
+
+ErrorReport gap_report(const Call& call, const RestoreAnswer& answer) {
+  return {.kind = ErrorKind::kFinding,
+          .message = fmt::format("gap: {} missing, {} present", call.name.text, answer.present),
+          .detail =
+              "A later segment of the same timeline is stored, so this is not the end of the "
+              "WAL. Ending recovery here would lose what was committed later.",
+          .hint = "If the segment still exists anywhere, archive it with: pitr push --from DIR"};
+}
+
+// A standby asks for a segment again every few seconds, and a status above 125 would stop it.
+int answer_segment_on_standby(const Call& call, const ErrorReport& report) {
+  log_error(report);
+  cache_of(call).note_unreachable(report.message);
+  return call.config.restore.standby_unreachable == StandbyUnreachable::kWait ? kFailure
+                                                                              : kAbortRecovery;
+}
+
+// Nothing: known to exist, but not cached here.
+std::optional<int> answer_history_on_standby(const Call& call, const ErrorReport& report) {
+  const HistoryCache cache = cache_of(call);
+  if (const auto contents = cache.contents(call.name.segment.timeline)) {
+    replace_file(call.destination, *contents);
+    log_warning(
+        fmt::format("the repository could not be asked for \"{}\" ({}); it was served from "
+                    "the state directory",
+                    call.name.text, report.message));
+    return kSuccess;
+  }
+  if (call.name.segment.timeline <= cache.highest()) return std::nullopt;
+  log_error(report);
+  cache.note_unreachable(report.message);
+  return kFailure;
+}
+
+// What a standby is told at once; nothing where trying again is better.
+std::optional<int> answer_on_standby(const Call& call, const ErrorReport& report) {
+  if (call.name.kind == WalFileKind::kHistory) return answer_history_on_standby(call, report);
+  return answer_segment_on_standby(call, report);
+}
+
+int restore_with_retries(const Call& call) {
+  const auto deadline = std::chrono::steady_clock::now() + call.config.restore.retry_time;
+  for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    ErrorReport report;
+    try {
+      const RestoreAnswer answer = ask_repository(call);
+      if (answer.outcome == RestoreOutcome::kRestored) return kSuccess;
+      if (answer.outcome == RestoreOutcome::kAbsent) {
+        log_info(fmt::format("\"{}\" is not in the repository", call.name.text));
+        return kFailure;
+      }
+      report = gap_report(call, answer);
+    } catch (const Error& error) {
+      report = error.report();
+    }
+    if (report.kind == ErrorKind::kUsage) throw Error(report);
+    if (call.standby) {
+      if (const auto status = answer_on_standby(call, report)) return *status;
+    }
+    if (std::chrono::steady_clock::now() + pause > deadline) throw Error(report);
+    log_debug(fmt::format("trying again: {}", report.message));
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+int run(int argc, char** argv) {
+  umask(077);
+  refuse_options_of_pitr_restore(argc, argv);
+  const ProgramOptions options = parse_program_options(argc, argv);
+  set_log(options.log_level, options.log_format);
+  if (options.help) {
+    fmt::print("{}", kHelp);
+    return kSuccess;
+  }
+  if (options.version) {
+    fmt::print("{}\n", version_text("pitr-restore"));
+    return kSuccess;
+  }
+  if (options.arguments.size() != 2) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = "exactly a name and a destination are expected",
+                 .hint = "Set restore_command = 'pitr-restore %f %p'."});
+  }
+  Call call{.config = load_config(options.config_path),
+            .name = parse_wal_file_name(options.arguments[0]),
+            .destination = options.arguments[1],
+            .system_identifier = system_identifier_here(),
+            .standby = access("standby.signal", F_OK) == 0};
+  if (!options.cluster.empty()) call.config.cluster.name = options.cluster;
+  return restore_with_retries(call);
+}
+
+}  // namespace
+
+}  // namespace pitr
+
+int main(int argc, char** argv) {
+  // 1 means "not in the archive" to PostgreSQL, which may then open the database: never for an
+  // error.
+  return pitr::run_command([](const pitr::ErrorReport&) { return pitr::kAbortRecovery; },
+                           [&] { return pitr::run(argc, argv); });
+}

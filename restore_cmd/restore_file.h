@@ -1,0 +1,33 @@
+// The way of a segment back out of the repository.
+#pragma once
+
+#include <string>
+
+#include "storage/repository.h"
+#include "wal/file_name.h"
+
+namespace pitr {
+
+struct RestoreRequest {
+  WalFileName name;
+  std::string destination;
+  ClusterRecord cluster;
+  unsigned jobs = 1;
+};
+
+enum class RestoreOutcome {
+  kRestored,  // the complete, verified file is at the destination
+  kAbsent,    // certainly not stored, and no later segment of its timeline is
+  kGap,       // not stored, but a later segment of its timeline is
+};
+
+struct RestoreAnswer {
+  RestoreOutcome outcome = RestoreOutcome::kAbsent;
+  std::string present;  // kGap: the later segment that is stored
+};
+
+// Fetches one WAL file. Throws kSystem while the repository cannot answer, and kCorrupt for a
+// stored file that fails its checks; the destination is untouched then.
+RestoreAnswer restore_file(const RestoreRequest& request, Storage& storage);
+
+}  // namespace pitr
