@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <fmt/format.h>
@@ -82,9 +83,10 @@ class Passage {
       if (indexer) indexer->feed(raw);
     });
     require_unchanged(copied, length);
-    std::vector<Section> sections = identity_sections(identity(kind, key, length));
-    if (indexer) {
-      index_ = indexer->finish();
+    const FileIdentity file_identity = identity(kind, key, length);
+    std::vector<Section> sections = identity_sections(file_identity);
+    if (indexer) index_ = indexer->finish();
+    if (index_) {
       if (only_complete && is_incomplete()) return false;
       sections.push_back({.id = kTransactionsSection, .bytes = encode_xids(index_->xids)});
       sections.push_back({.id = kWalIndexSection, .bytes = encode_index(*index_)});
@@ -96,7 +98,7 @@ class Passage {
               .key = key,
               .raw_bytes = contents.raw_size,
               .stored_bytes = writer.stored_size(),
-              .archived_at = now(),
+              .archived_at = file_identity.created_at,
               .index = index_ ? encode_index(*index_) : std::vector<std::byte>()};
     return true;
   }
@@ -115,7 +117,7 @@ class Passage {
     return true;
   }
 
-  // XXH3-128 of the first `length` bytes; the index is computed in the same pass.
+  // XXH3-128 of the first `length` bytes; in the first pass the index is computed, too.
   Hash128 source_hash(std::uint64_t length) {
     Xxh3Stream hash;
     std::optional<SegmentIndexer> indexer = make_indexer();
@@ -141,8 +143,10 @@ class Passage {
   const std::optional<WalFileEntry>& entry() const { return entry_; }
 
  private:
+  // The index is made in the first pass, which is over the whole file: of a tail's bytes alone it
+  // could not be told where their WAL ends.
   std::optional<SegmentIndexer> make_indexer() const {
-    if (!name_.has_pages()) return std::nullopt;
+    if (!name_.has_pages() || index_) return std::nullopt;
     const SegmentSize size = request_.cluster.identity.segment_size;
     return std::make_optional<SegmentIndexer>(name_.segment.start(size), size);
   }
@@ -228,7 +232,8 @@ void settle_existing(Passage& passage, const ArchiveRequest& request, const WalF
 
 void archive_file(const ArchiveRequest& request, Storage& storage, const Journal& journal) {
   const WalFileName name = parse_name(request.path);
-  const File source = File::open_for_read(request.path);
+  // O_NONBLOCK: a pipe under a segment's name is refused, not waited for.
+  const File source = File::open(request.path, O_RDONLY | O_NONBLOCK);
   check_source(source, name, request.cluster.identity);
 
   const std::string key = wal_key(request.cluster.key, name);

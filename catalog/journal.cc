@@ -42,6 +42,29 @@ std::optional<ByteSpan> record_at(ByteSpan bytes) {
   return payload;
 }
 
+// Nothing for a record that this version does not understand.
+std::optional<WalFileEntry> understood(ByteSpan payload) {
+  try {
+    return decode_entry(payload);
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    return std::nullopt;
+  }
+}
+
+// Every whole record of a journal file; a torn or damaged one is passed over.
+void visit_records(const std::string& path,
+                   const std::function<void(const WalFileEntry&)>& consumer) {
+  const std::string contents = read_whole_file(path, kLargestJournal + kLongestRecord);
+  ByteSpan rest = as_byte_span(contents);
+  while (rest.size() >= kRecordHeaderBytes) {
+    const auto payload = record_at(rest);
+    const auto entry = payload ? understood(*payload) : std::nullopt;
+    if (entry) consumer(*entry);
+    rest = rest.subspan(payload ? kRecordHeaderBytes + payload->size() : 1);
+  }
+}
+
 }  // namespace
 
 std::vector<std::byte> encode_entry(const WalFileEntry& entry) {
@@ -88,10 +111,11 @@ void Journal::append(const WalFileEntry& entry) const {
     const File file = File::open(path_, O_WRONLY | O_APPEND | O_CREAT, 0600);
     // The shared lock keeps whoever takes the journal from dropping it while we write. Not to be
     // had at once, it has been renamed away already: then there is a new one to be opened.
-    if (flock(file.descriptor(), LOCK_SH | LOCK_NB) != 0 ||
-        !is_same_file(file.descriptor(), path_)) {
-      continue;
+    if (flock(file.descriptor(), LOCK_SH | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK || errno == EINTR) continue;
+      throw_file_error("lock file", path_, errno);
     }
+    if (!is_same_file(file.descriptor(), path_)) continue;
     if (file.size() > kLargestJournal) throw_file_error("append to file", path_, EFBIG);
     // One write for the whole record: records of several processes do not mix.
     const ByteSpan bytes = record.bytes();
@@ -101,6 +125,12 @@ void Journal::append(const WalFileEntry& entry) const {
       throw_file_error("append to file", path_, ENOSPC);
     }
     return;
+  }
+}
+
+void Journal::visit(const std::function<void(const WalFileEntry&)>& consumer) const {
+  for (const std::string& path : {path_ + ".taken", path_}) {
+    if (access(path.c_str(), F_OK) == 0) visit_records(path, consumer);
   }
 }
 
@@ -115,13 +145,7 @@ void Journal::take(const std::function<void(const WalFileEntry&)>& consumer,
     }
     const File file = File::open_for_read(taken);
     if (flock(file.descriptor(), LOCK_EX) != 0) throw_file_error("lock file", taken, errno);
-    const std::string contents = read_whole_file(taken, kLargestJournal + kLongestRecord);
-    ByteSpan rest = as_byte_span(contents);
-    while (rest.size() >= kRecordHeaderBytes) {
-      const auto payload = record_at(rest);
-      if (payload) consumer(decode_entry(*payload));
-      rest = rest.subspan(payload ? kRecordHeaderBytes + payload->size() : 1);
-    }
+    visit_records(taken, consumer);
     finish();
     if (unlink(taken.c_str()) != 0) throw_file_error("remove file", taken, errno);
   }

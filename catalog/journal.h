@@ -41,6 +41,9 @@ class Journal {
   // Throws kSystem. The caller warns and goes on: the file itself is safe in the repository.
   void append(const WalFileEntry& entry) const;
 
+  // Hands over every whole record, oldest first, and changes nothing.
+  void visit(const std::function<void(const WalFileEntry&)>& consumer) const;
+
   // Hands over every whole record, oldest first, then drops them. Only one process at a time may
   // call it: the one that holds the catalog. A torn or damaged record is passed over. Records are
   // dropped only after `consumer` and then `finish` have returned; taking one twice is harmless.

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include <fmt/format.h>
 
 #define TOML_EXCEPTIONS 1
+#define TOML_ASSERT(condition) static_cast<void>(0)  // a bad file is refused, never an abort
 #include <toml++/toml.h>
 
 #include "common/error.h"
@@ -39,7 +41,7 @@ struct Option {
 using Refusal = std::optional<std::string>;
 
 Refusal assign_absolute_path(std::string& value, const std::string& text) {
-  if (!text.starts_with('/')) return "an absolute path";
+  if (!text.starts_with('/') || text.find('\0') != std::string::npos) return "an absolute path";
   value = text;
   while (value.size() > 1 && value.ends_with('/'))
     value.pop_back();
@@ -76,6 +78,11 @@ Refusal assign_cluster_name(std::string& value, const std::string& text) {
   return std::nullopt;
 }
 
+// Thrown by an option's `assign`, which does not know where the value stands.
+struct NotAvailable {
+  std::string what;
+};
+
 [[noreturn]] void throw_not_available(const std::string& where, std::string_view what) {
   throw Error({.kind = ErrorKind::kUsage,
                .message = fmt::format("{}: {}: not available in this version", where, what),
@@ -84,7 +91,7 @@ Refusal assign_cluster_name(std::string& value, const std::string& text) {
 
 Refusal assign_url(std::string& value, const std::string& text) {
   for (const std::string_view scheme : {"s3://", "azure://", "gs://", "sftp://"}) {
-    if (text.starts_with(scheme)) throw_not_available("repository.url", scheme);
+    if (text.starts_with(scheme)) throw NotAvailable{std::string(scheme)};
   }
   constexpr std::string_view kFile = "file://";
   if (!text.starts_with(kFile)) return "a URL such as \"file:///srv/pitr\"";
@@ -97,8 +104,7 @@ Refusal assign_url(std::string& value, const std::string& text) {
 }
 
 Refusal assign_compression(std::string& value, const std::string& text) {
-  const Refusal expected =
-      "\"none\", \"lz4\", \"zstd\" or \"zstd:LEVEL\" with a level from 1 to 19";
+  Refusal expected = "\"none\", \"lz4\", \"zstd\" or \"zstd:LEVEL\" with a level from 1 to 19";
   if (text.starts_with("zstd:")) {
     int level = 0;
     const char* begin = text.data() + 5;
@@ -113,7 +119,7 @@ Refusal assign_compression(std::string& value, const std::string& text) {
 }
 
 const std::vector<Option>& options() {
-  static const std::vector<Option> kOptions = {
+  static const std::vector<Option> all = {
       {"cluster", "name", false,
        [](Config& c, const std::string& t) { return assign_cluster_name(c.cluster.name, t); }},
       {"cluster", "data_directory", false,
@@ -164,7 +170,7 @@ const std::vector<Option>& options() {
          return std::nullopt;
        }},
   };
-  return kOptions;
+  return all;
 }
 
 // Sections that are designed but not there yet: refused, so that nobody believes them to be on.
@@ -180,7 +186,13 @@ constexpr std::string_view kEmptyForNow = "retention";
 
 void assign(Config& config, const Option& option, const std::string& text,
             const std::string& where) {
-  if (const Refusal expected = option.assign(config, text)) {
+  Refusal expected;
+  try {
+    expected = option.assign(config, text);
+  } catch (const NotAvailable& refused) {
+    throw_not_available(where, refused.what);
+  }
+  if (expected) {
     throw Error({.kind = ErrorKind::kUsage,
                  .message = fmt::format("{}: invalid value \"{}\" for {}.{}", where, text,
                                         option.section, option.key),
@@ -212,7 +224,7 @@ void read_key(Config& config, const std::string& path, std::string_view section,
     }
     return;
   }
-  throw_unknown(place_of(path, node), "key", fmt::format("{}.{}", section, key), known);
+  throw_unknown(place_of(path, node), fmt::format("key of [{}]", section), key, known);
 }
 
 void read_section(Config& config, const std::string& path, std::string_view section,
@@ -246,7 +258,11 @@ void read_section(Config& config, const std::string& path, std::string_view sect
 // Whoever may write the configuration decides where the WAL goes.
 void refuse_writable_by_others(const std::string& path) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) throw_file_error("read", path, errno);
+  if (stat(path.c_str(), &status) != 0) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = fmt::format("could not read configuration file \"{}\": {}", path,
+                                        std::generic_category().message(errno))});
+  }
   if ((status.st_mode & S_IWOTH) != 0) {
     throw Error({.kind = ErrorKind::kUsage,
                  .message = fmt::format("configuration file \"{}\" can be written by others", path),
@@ -257,7 +273,12 @@ void refuse_writable_by_others(const std::string& path) {
 void read_file(Config& config, const std::string& path) {
   refuse_writable_by_others(path);
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw_file_error("read", path, errno);
+  file.peek();
+  if (!file.good() && !file.eof()) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = fmt::format("could not read configuration file \"{}\": {}", path,
+                                        std::generic_category().message(errno))});
+  }
   toml::table document;
   try {
     document = toml::parse(file, path);

@@ -14,9 +14,35 @@ namespace {
 LogLevel log_level = LogLevel::kInfo;
 LogFormat log_format = LogFormat::kText;
 
+// How many bytes of the UTF-8 character at the front there are; 0 where there is none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  const std::size_t length = lead < 0x80                   ? 1
+                             : lead >= 0xC2 && lead < 0xE0 ? 2
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
+  if (length > text.size()) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80) return 0;
+  }
+  const bool is_overlong_or_surrogate =
+      (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
+      (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F);
+  return is_overlong_or_surrogate ? 0 : length;
+}
+
 std::string json_string(std::string_view text) {
   std::string quoted = "\"";
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const std::size_t length = utf8_length(text.substr(i));
+    if (length != 1) {
+      quoted += length == 0 ? "\\ufffd" : text.substr(i, length);
+      i += length == 0 ? 0 : length - 1;
+      continue;
+    }
     if (c == '"' || c == '\\') {
       quoted += '\\';
       quoted += c;

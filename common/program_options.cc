@@ -44,9 +44,8 @@ ProgramOptions parse_program_options(int argc, char** argv) {
   }};
   ProgramOptions options;
   opterr = 0;
-  optind = 1;
+  optind = 0;  // glibc: begin anew, whatever an earlier call left (getopt(3))
   while (true) {
-    const int position = optind;
     const int option = getopt_long(argc, argv, "", known.data(), nullptr);
     if (option == -1) break;
     switch (option) {
@@ -72,7 +71,7 @@ ProgramOptions parse_program_options(int argc, char** argv) {
         options.version = true;
         break;
       default:
-        throw_bad_option(position < argc ? argv[position] : nullptr);
+        throw_bad_option(argv[optind - 1]);
     }
   }
   options.arguments.assign(argv + optind, argv + argc);

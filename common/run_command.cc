@@ -23,6 +23,10 @@ int run_command(const std::function<int(const ErrorReport&)>& status_of,
                              .message = std::string("internal error: ") + error.what()};
     log_error(report);
     return status_of(report);
+  } catch (...) {
+    const ErrorReport report{.kind = ErrorKind::kSystem, .message = "internal error"};
+    log_error(report);
+    return status_of(report);
   }
 }
 

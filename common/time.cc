@@ -4,10 +4,9 @@
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <optional>
 #include <utility>
-
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -54,10 +53,10 @@ class Scanner {
 
   // Exactly `digits` decimal digits.
   bool take_number(std::size_t digits, int& number) {
-    if (rest_.size() < digits) return false;
+    if (rest_.size() < digits || rest_.front() == '-') return false;
     const char* begin = rest_.data();
     const auto [end, error] = std::from_chars(begin, begin + digits, number);
-    if (error != std::errc() || end != begin + digits || *begin == '-') return false;
+    if (error != std::errc() || end != begin + digits) return false;
     rest_.remove_prefix(digits);
     return true;
   }
@@ -141,6 +140,11 @@ std::optional<Instant> as_local(const WallTime& wall, int is_dst) {
 }
 
 Instant resolve_local(const WallTime& wall, std::string_view text) {
+  if (wall.second == 60) {  // a leap second, the first of the next minute as in PostgreSQL
+    WallTime before = wall;
+    before.second = 59;
+    return resolve_local(before, text) + seconds(1);
+  }
   const std::optional<Instant> standard = as_local(wall, 0);
   const std::optional<Instant> summer = as_local(wall, 1);
   if (standard && summer && *standard != *summer) {
@@ -194,7 +198,10 @@ bool is_known_zone(std::string_view name) {
   if (name.empty() || name.front() == '/' || name.find("..") != std::string_view::npos)
     return false;
   const std::string path = fmt::format("/usr/share/zoneinfo/{}", name);
-  return access(path.c_str(), R_OK) == 0;
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 4> magic{};  // the folder also holds directories and tables of names
+  return file.read(magic.data(), magic.size()) &&
+         std::string_view(magic.data(), magic.size()) == "TZif";
 }
 
 Instant resolve_in_zone(const WallTime& wall, const std::string& zone, std::string_view text) {
@@ -234,6 +241,7 @@ std::optional<Instant> parse_ago(std::string_view text, Instant current) {
       {"d", 86'400},
       {"week", 604'800},
   }};
+  constexpr std::int64_t kLongestAgo = 10'000LL * 366 * 86'400;  // keeps the arithmetic harmless
   if (!text.ends_with(" ago")) return std::nullopt;
   text.remove_suffix(4);
   std::int64_t total = 0;
@@ -256,6 +264,7 @@ std::optional<Instant> parse_ago(std::string_view text, Instant current) {
     }
     if (factor == 0) return std::nullopt;
     total += count * factor;
+    if (total > kLongestAgo) return std::nullopt;
     any = true;
   }
   if (!any) return std::nullopt;

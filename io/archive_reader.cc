@@ -12,7 +12,7 @@ namespace pitr {
 
 namespace {
 
-constexpr std::uint64_t kTailRead = 16 * 1024;  // holds the whole trailer of a usual segment
+constexpr std::uint64_t kTailRead = 16ULL * 1024;  // holds the whole trailer of a usual segment
 constexpr std::uint32_t kMostSections = 1024;
 
 }  // namespace
@@ -31,6 +31,7 @@ ArchiveReader::ArchiveReader(const ByteSource& source) : source_(source) {
 
 std::vector<std::byte> ArchiveReader::read_bytes(std::uint64_t offset, std::uint64_t length) const {
   std::vector<std::byte> bytes(length);
+  if (length == 0) return bytes;  // memcpy() takes no null pointer, whatever the length
   if (offset >= tail_offset_ && !tail_.empty()) {
     std::memcpy(bytes.data(), tail_.data() + (offset - tail_offset_), length);
   } else {
@@ -134,8 +135,8 @@ void ArchiveReader::read_contents() {
 void ArchiveReader::read_block_table() {
   const auto bytes = section(kBlockTableSection);
   if (!bytes || bytes->size() / sizeof(std::uint32_t) != contents_.block_count ||
-      contents_.block_count !=
-          (contents_.raw_size + contents_.block_size - 1) / contents_.block_size) {
+      contents_.block_count != contents_.raw_size / contents_.block_size +
+                                   (contents_.raw_size % contents_.block_size != 0 ? 1 : 0)) {
     throw_damaged("Its block table is damaged.");
   }
   ByteReader reader(*bytes);

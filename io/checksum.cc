@@ -33,6 +33,12 @@ Hash128 Xxh3Stream::value() const {
   return hash;
 }
 
+Hash128 hash_of(ByteSpan bytes) {
+  Xxh3Stream stream;
+  stream.update(bytes);
+  return stream.value();
+}
+
 std::string to_hex(ByteSpan bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;

@@ -31,6 +31,8 @@ class Xxh3Stream {
   std::unique_ptr<State> state_;
 };
 
+Hash128 hash_of(ByteSpan bytes);  // XXH3-128
+
 std::string to_hex(ByteSpan bytes);  // lower case
 
 }  // namespace pitr

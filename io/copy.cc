@@ -79,7 +79,7 @@ std::uint64_t copy(const File& source, std::uint64_t offset, std::uint64_t lengt
     ended = block.size() < expected;
     if (block.size() == 0) break;
     done += block.size();
-    if (observer) observer(block.bytes());
+    if (observer) observer(block.space().first(block.size()));
     writer.put_block(std::move(block));
   }
   return done;

@@ -12,8 +12,9 @@
 
 namespace pitr {
 
-// Sees the raw bytes in order, block by block, on the caller's thread.
-using BlockObserver = std::function<void(ByteSpan raw)>;
+// Sees the raw bytes in order, block by block, on the caller's thread, before anything else does.
+// It may mend them: a data page that was torn by a write at the same moment is read again.
+using BlockObserver = std::function<void(std::span<std::byte> raw)>;
 
 // Appends `length` bytes of `source` from `offset` on to the writer. Returns how many there were:
 // fewer when the file ended before (data files shrink while they are read).

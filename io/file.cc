@@ -106,7 +106,7 @@ std::string read_to_end(const File& file, std::uint64_t limit_bytes) {
   std::string contents;
   while (true) {
     const std::size_t before = contents.size();
-    contents.resize(before + 64 * 1024);
+    contents.resize(before + 64ULL * 1024);
     const std::size_t count =
         file.read_at(before, std::as_writable_bytes(std::span(contents).subspan(before)));
     contents.resize(before + count);

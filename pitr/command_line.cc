@@ -11,7 +11,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "common/error.h"
 #include "common/exit_status.h"
@@ -20,7 +19,14 @@
 #include "common/program_options.h"
 #include "common/run_command.h"
 #include "common/units.h"
+#include "pitr/backup.h"
+#include "pitr/catalog_rebuild.h"
+#include "pitr/check.h"
+#include "pitr/info.h"
 #include "pitr/init.h"
+#include "pitr/json_output.h"
+#include "pitr/push.h"
+#include "pitr/restore.h"
 #include "pitr/session.h"
 
 namespace pitr {
@@ -104,6 +110,10 @@ struct CommandLine {
   std::string log_format = "text";
   std::string lock_timeout = "60s";
   InitOptions init;
+  BackupOptions backup;
+  RestoreOptions restore;
+  std::string push_from;
+  CheckOptions check;
   std::function<int()> run;
 };
 
@@ -131,6 +141,109 @@ void add_init(CLI::App& app, CommandLine& line) {
   init.add_flag("--upgraded", line.init.upgraded,
                 "the cluster went through pg_upgrade and has a new system identifier");
   init.callback([&line] { line.run = [&line] { return run_init(line.session, line.init); }; });
+}
+
+void add_check(CLI::App& app, CommandLine& line) {
+  CLI::App& check = add_subcommand(app, line, "check", "Prove that archiving works", "pitr check");
+  check.add_flag("--nagios", line.check.nagios, "one line for a monitoring system, no switch");
+  check.add_option("--timeout", line.check.timeout, "how long a segment may take (60s)");
+  check.callback([&line] { line.run = [&line] { return run_check(line.session, line.check); }; });
+}
+
+void add_backup(CLI::App& app, CommandLine& line) {
+  CLI::App& backup = add_subcommand(app, line, "backup", "Take a base backup of the running server",
+                                    "pitr backup --label nightly");
+  BackupOptions& options = line.backup;
+  backup.add_option("--type", options.type, "full or incremental (full)")
+      ->check(CLI::IsMember({"full", "incremental"}));
+  backup.add_option("--method", options.method, "files or stream (what is possible)")
+      ->check(CLI::IsMember({"files", "stream"}));
+  backup.add_option("--label", options.label, "a line of text that info shows");
+  backup.add_option("--jobs", options.jobs, "files read at once")->check(CLI::Range(1U, 64U));
+  backup.add_flag("--spread-checkpoint", options.spread_checkpoint,
+                  "let the server take its time for the checkpoint before it");
+  backup.callback(
+      [&line] { line.run = [&line] { return run_backup(line.session, line.backup); }; });
+}
+
+void add_targets(CLI::App& restore, RestoreOptions& options) {
+  restore.add_option("--target-time", options.target_time,
+                     "a time; without a zone the host's zone is meant");
+  restore.add_option("--target-lsn", options.target_lsn, "a position in the WAL");
+  restore.add_option("--target-xid", options.target_xid, "a transaction id");
+  restore.add_option("--target-name", options.target_name, "a restore point");
+  restore.add_flag("--target-immediate", options.target_immediate,
+                   "as soon as the backup is consistent");
+  restore.add_option("--before-xid", options.before_xid, "just before a transaction ended");
+  restore.add_flag("--exclusive", options.exclusive, "stop before the target, not after it");
+  restore.add_option("--timeline", options.timeline, "a number or latest");
+  restore.add_option("--action", options.action, "pause (default), promote or shutdown");
+  restore.add_flag("--strict", options.strict, "refuse a time after the last archived commit");
+  restore.add_flag("--until-gap", options.until_gap, "the end of the WAL may be a gap");
+}
+
+void add_restore(CLI::App& app, CommandLine& line) {
+  CLI::App& restore =
+      add_subcommand(app, line, "restore", "Restore a data directory that recovers to a moment",
+                     "pitr restore --to /srv/restored --target-time \"2026-11-22 14:03:27+01\"");
+  RestoreOptions& options = line.restore;
+  restore.add_option("--to", options.to, "the directory to restore into");
+  add_targets(restore, options);
+  restore.add_option("--backup", options.backup, "a base backup's id (the best one)");
+  restore.add_flag("--delta", options.delta, "keep files that hold the backup's contents already");
+  restore.add_option("--jobs", options.jobs, "files written at once")->check(CLI::Range(1U, 64U));
+  restore.add_option("--tablespace", options.tablespaces, "OLD=NEW: where a tablespace goes")
+      ->allow_extra_args(false);
+  restore.add_flag("--tablespace-original", options.tablespace_original,
+                   "use the old places, if they are empty");
+  restore.add_option("--waldir", options.wal_directory, "a place for pg_wal outside DIR");
+  restore.add_option("--wal-from", options.wal_from,
+                     "a folder of WAL that was never archived, from a crashed server");
+  restore.add_option("--archive-mode", options.archive_mode, "preserve or off");
+  restore.add_option("--recovery-option", options.recovery_options, "KEY=VALUE, added to the rest")
+      ->allow_extra_args(false);
+  restore.add_flag("--standby", options.standby, "make a standby that follows the archive");
+  restore.add_flag("--with-config", options.with_config,
+                   "bring configuration from outside the data directory into DIR.config");
+  restore.add_flag("--dry-run", options.dry_run, "only say what would be reached");
+  restore.callback(
+      [&line] { line.run = [&line] { return run_restore(line.session, line.restore); }; });
+}
+
+void add_info(CLI::App& app, CommandLine& line) {
+  CLI::App& info = add_subcommand(app, line, "info",
+                                  "Show backups, timelines and the moments that can be reached",
+                                  "pitr info --json");
+  info.callback([&line] { line.run = [&line] { return run_info(line.session); }; });
+}
+
+void add_push(CLI::App& app, CommandLine& line) {
+  CLI::App& push = add_subcommand(app, line, "push", "Archive a folder of rescued WAL",
+                                  "pitr push --from /mnt/rescued/pg_wal");
+  push.add_option("--from", line.push_from, "the folder")->required();
+  push.callback([&line] { line.run = [&line] { return run_push(line.session, line.push_from); }; });
+}
+
+void add_catalog(CLI::App& app, CommandLine& line) {
+  CLI::App& catalog = *app.add_subcommand("catalog", "The index over the repository");
+  catalog.require_subcommand(1);
+  CLI::App& rebuild =
+      add_subcommand(catalog, line, "rebuild", "Write the catalog anew from the repository",
+                     "pitr catalog rebuild");
+  rebuild.callback([&line] { line.run = [&line] { return run_catalog_rebuild(line.session); }; });
+}
+
+// An unset variable of a script is not a missing option: "--target-time ''" would restore the end
+// of the WAL, DROP included.
+void refuse_empty_values(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_items_expected_max() == 0) continue;
+    option->check([](const std::string& value) {
+      return value.empty() ? std::string("an empty value was given") : std::string();
+    });
+  }
+  for (CLI::App* subcommand : app.get_subcommands({}))
+    refuse_empty_values(*subcommand);
 }
 
 void parse(CLI::App& app, CommandLine& line, int argc, char** argv) {
@@ -174,14 +287,12 @@ int status_of(const ErrorReport& report) {
 
 // With --json, stdout is exactly one document, also on failure.
 void print_json_error(const ErrorReport& report) {
-  const nlohmann::ordered_json document = {{"format", 1},
-                                           {"error",
-                                            {{"code", error_code(report)},
-                                             {"message", report.message},
-                                             {"detail", report.detail},
-                                             {"hint", report.hint}}}};
-  print_output(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-               "\n");
+  print_json({{"format", 1},
+              {"error",
+               {{"code", error_code(report)},
+                {"message", report.message},
+                {"detail", report.detail},
+                {"hint", report.hint}}}});
 }
 
 int parse_and_run(CommandLine& line, int argc, char** argv) {
@@ -191,6 +302,13 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   app.footer("PostgreSQL itself calls pitr-archive and pitr-restore.");
   add_common_options(app, line);
   add_init(app, line);
+  add_check(app, line);
+  add_backup(app, line);
+  add_restore(app, line);
+  add_info(app, line);
+  add_push(app, line);
+  add_catalog(app, line);
+  refuse_empty_values(app);
   parse(app, line, argc, argv);
   if (!line.run) {
     throw_usage("no subcommand is given", "Run: pitr --help");
@@ -205,8 +323,8 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   return line.run();
 }
 
-bool asks_for_json(int argc, char** argv) {
-  return std::any_of(argv, argv + argc, [](std::string_view text) { return text == "--json"; });
+bool has_argument(int argc, char** argv, std::string_view wanted) {
+  return std::any_of(argv, argv + argc, [&](std::string_view text) { return text == wanted; });
 }
 
 }  // namespace
@@ -216,7 +334,8 @@ int run_command_line(int argc, char** argv) {
   CommandLine line;
   return run_command(
       [&](const ErrorReport& report) {
-        if (asks_for_json(argc, argv)) print_json_error(report);
+        if (has_argument(argc, argv, "--nagios")) return answer_nagios_unknown(report.message);
+        if (has_argument(argc, argv, "--json")) print_json_error(report);
         return status_of(report);
       },
       [&] { return parse_and_run(line, argc, argv); });

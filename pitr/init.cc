@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
+#include "basebackup/history_files.h"
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/log.h"
 #include "io/file.h"
-#include "pitr/history_files.h"
+#include "pitr/json_output.h"
 #include "storage/posix_storage.h"
 #include "wal/control_file.h"
 
@@ -85,14 +85,12 @@ int run_init(Session& session, const InitOptions& options) {
   store_missing_history_files(*storage, record, config.cluster.data_directory);
 
   if (session.json) {
-    const nlohmann::ordered_json answer = {
-        {"format", 1},
-        {"cluster", key.name},
-        {"system_identifier", std::to_string(key.system_identifier)},
-        {"postgres_version", control.cluster.postgres_version},
-        {"wal_segment_size_bytes", control.cluster.segment_size},
-        {"created", !existed}};
-    print_output(answer.dump() + "\n");
+    print_json({{"format", 1},
+                {"cluster", key.name},
+                {"system_identifier", std::to_string(key.system_identifier)},
+                {"postgres_version", control.cluster.postgres_version},
+                {"wal_segment_size_bytes", control.cluster.segment_size},
+                {"created", !existed}});
   } else {
     print_output(fmt::format(
         "{} cluster \"{}\" (PostgreSQL {}, system identifier {}, segments of {} MiB) in {}\n",

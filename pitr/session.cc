@@ -7,10 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <grp.h>
 #include <pwd.h>
 
+#include "catalog/catalog.h"
 #include "common/error.h"
+#include "common/log.h"
 #include "io/file.h"
 #include "wal/control_file.h"
 
@@ -58,6 +61,27 @@ ClusterRecord session_cluster(const Session& session, Storage& storage) {
     }
   }
   return find_cluster(storage, name, std::nullopt);
+}
+
+ClusterRows session_rows(const Session& session, Storage& storage, const ClusterRecord& cluster) {
+  const auto catalog = Catalog::open_for_read(session.config.state.directory);
+  return read_rows(storage, cluster, catalog ? catalog->row_cache(cluster.key) : RowCache{});
+}
+
+std::size_t refresh_catalog(const Session& session, const std::string& command, Storage& storage,
+                            bool anew) {
+  const auto catalog =
+      Catalog::open_for_update(session.config.state.directory, session.lock_timeout, command, anew);
+  std::size_t rows_read = 0;
+  for (const ClusterRecord& cluster : list_clusters(storage)) {
+    const ClusterRows rows = read_rows(storage, cluster, catalog->row_cache(cluster.key));
+    rows_read += rows.segments.size() + rows.beginnings.size() + rows.backups.size();
+    for (const std::string& unreadable : rows.unreadable) {
+      log_warning(fmt::format("not in the catalog: {}", unreadable));
+    }
+  }
+  catalog->sync();
+  return rows_read;
 }
 
 void print_output(const std::string& text) {

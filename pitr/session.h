@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "catalog/cluster_rows.h"
 #include "common/config.h"
 #include "storage/repository.h"
 
@@ -33,6 +34,14 @@ std::optional<std::uint64_t> local_system_identifier(const Config& config);
 // The cluster that a command is about: that of the configured data directory where it has the
 // configured name, else the current one of that name.
 ClusterRecord session_cluster(const Session& session, Storage& storage);
+
+// What the repository holds of a cluster. Writes nothing, not even to the catalog.
+ClusterRows session_rows(const Session& session, Storage& storage, const ClusterRecord& cluster);
+
+// Brings the catalog up to what the repository holds, or writes it anew; returns the number of
+// rows. Throws kSystem when another process holds it for longer than the lock timeout.
+std::size_t refresh_catalog(const Session& session, const std::string& command, Storage& storage,
+                            bool anew);
 
 // Prints to stdout; throws kSystem when that fails (a full disk behind a redirection).
 void print_output(const std::string& text);

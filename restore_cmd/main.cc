@@ -17,8 +17,8 @@
 #include "common/program_options.h"
 #include "common/run_command.h"
 #include "io/file.h"
-#include "restore_cmd/history_cache.h"
 #include "restore_cmd/restore_file.h"
+#include "storage/history_cache.h"
 
 namespace pitr {
 
@@ -89,8 +89,14 @@ HistoryCache cache_of(const Call& call) {
                      .system_identifier = call.system_identifier.value_or(0)}};
 }
 
-void remember_history(const Call& call, Storage& storage, const ClusterRecord& cluster) {
+// At each contact, whatever the server is now: it may be a standby when the repository is gone.
+void remember_history(const Call& call, Storage& storage, const ClusterRecord& cluster,
+                      RestoreOutcome outcome) {
   const HistoryCache cache = cache_of(call);
+  std::string contents;
+  if (outcome == RestoreOutcome::kRestored && try_read_whole_file(call.destination, contents)) {
+    cache.remember(call.name.segment.timeline, contents);
+  }
   TimelineId highest = 0;
   storage.list(history_folder(cluster.key), "", [&](const std::string& key) {
     const auto name = WalFileName::parse(last_part(key));
@@ -98,10 +104,6 @@ void remember_history(const Call& call, Storage& storage, const ClusterRecord& c
     return true;
   });
   cache.remember_highest(highest);
-  std::string contents;
-  if (try_read_whole_file(call.destination, contents)) {
-    cache.remember(call.name.segment.timeline, contents);
-  }
 }
 
 // One try. Throws while the repository cannot answer.
@@ -113,11 +115,14 @@ RestoreAnswer ask_repository(const Call& call) {
                                .destination = call.destination,
                                .cluster = cluster,
                                .jobs = call.config.restore.jobs};
-  const RestoreAnswer answer = restore_file(request, *storage);
+  RestoreAnswer answer = restore_file(request, *storage);
   if (call.standby) cache_of(call).clear_unreachable();
-  if (call.standby && call.name.kind == WalFileKind::kHistory &&
-      answer.outcome == RestoreOutcome::kRestored) {
-    remember_history(call, *storage, cluster);
+  if (call.name.kind == WalFileKind::kHistory) {
+    try {
+      remember_history(call, *storage, cluster, answer.outcome);
+    } catch (const Error& error) {
+      log_warning(error.what());  // the answer at hand stands
+    }
   }
   return answer;
 }
@@ -142,6 +147,13 @@ int answer_segment_on_standby(const Call& call, const ErrorReport& report) {
 // Nothing: known to exist, but not cached here.
 std::optional<int> answer_history_on_standby(const Call& call, const ErrorReport& report) {
   const HistoryCache cache = cache_of(call);
+  if (access(("pg_wal/" + call.name.text).c_str(), F_OK) == 0) {
+    log_warning(
+        fmt::format("the repository could not be asked for \"{}\" ({}); PostgreSQL has it "
+                    "in pg_wal",
+                    call.name.text, report.message));
+    return kFailure;  // after which it reads its own copy (readTimeLineHistory() in timeline.c)
+  }
   if (const auto contents = cache.contents(call.name.segment.timeline)) {
     replace_file(call.destination, *contents);
     log_warning(
@@ -163,6 +175,9 @@ std::optional<int> answer_on_standby(const Call& call, const ErrorReport& report
 }
 
 int restore_with_retries(const Call& call) {
+  // Timeline 1 has no history file, anywhere: no repository is needed to say so. PostgreSQL asks at
+  // every promotion, and may then have lost both primary and repository.
+  if (call.name.kind == WalFileKind::kHistory && call.name.segment.timeline == 1) return kFailure;
   const auto deadline = std::chrono::steady_clock::now() + call.config.restore.retry_time;
   for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     ErrorReport report;

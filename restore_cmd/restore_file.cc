@@ -120,19 +120,32 @@ Neighbours look_around(const RestoreRequest& request, Storage& storage) {
   return neighbours;
 }
 
-// Which of the stored beginnings holds the most WAL. Damaged ones are passed over with a warning:
-// they only ever were an addition to what is certain.
+// How many bytes a tail holds, by its key; nothing for a partial segment.
+std::optional<std::uint64_t> length_of_beginning(std::string_view key) {
+  constexpr std::string_view kTail = ".tail-";
+  constexpr std::size_t kDigits = 8;
+  const std::size_t tail = key.rfind(kTail);
+  if (tail == std::string_view::npos) return std::nullopt;
+  return parse_number(key.substr(tail + kTail.size(), kDigits), 16);
+}
+
+// Which of the stored beginnings holds the most WAL. Throws kCorrupt where that one is damaged.
 std::optional<std::string> longest_beginning(const RestoreRequest& request, Storage& storage,
                                              const std::vector<std::string>& keys) {
+  const SegmentSize size = request.cluster.identity.segment_size;
   std::optional<std::string> longest;
+  std::optional<Error> damaged;
   Lsn longest_end = 0;
+  Lsn damaged_end = 0;
   for (const std::string& key : keys) {
     try {
       const auto stored = open_stored_file(storage, key, request.cluster.key, last_part(key));
       if (!stored) continue;
       const auto section = stored->reader->section(kWalIndexSection);
       if (!section) continue;
-      const Lsn end = decode_index(*section).valid_end;
+      const auto length = length_of_beginning(key);
+      const Lsn end =
+          length ? request.name.segment.start(size) + *length : decode_index(*section).valid_end;
       stored->reader->read_all(request.jobs, [](ByteSpan, std::uint64_t) {});
       if (end > longest_end) {
         longest = key;
@@ -141,8 +154,13 @@ std::optional<std::string> longest_beginning(const RestoreRequest& request, Stor
     } catch (const Error& error) {
       if (error.report().kind != ErrorKind::kCorrupt) throw;
       log_warning(error.what());
+      const Lsn end = request.name.segment.start(size) + length_of_beginning(key).value_or(size);
+      if (end > damaged_end) damaged.emplace(error);
+      damaged_end = std::max(damaged_end, end);
     }
   }
+  // A damaged one that went further was acknowledged, too: without it commits would be gone.
+  if (damaged && damaged_end > longest_end) throw Error(damaged->report());
   return longest;
 }
 

@@ -104,6 +104,7 @@ class MemoryStorage : public Storage {
   void make_durable(const std::string& key) override { check_key(key); }
 
   bool remove(const std::string& key) override {
+    check_key(key);
     const std::lock_guard lock(files_.mutex);
     return files_.by_key.erase(key) > 0;
   }

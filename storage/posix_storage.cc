@@ -48,7 +48,8 @@ void check_marker(const std::string& root) {
 class Directory {
  public:
   explicit Directory(const std::string& path) : path_(path), stream_(opendir(path.c_str())) {
-    if (stream_ == nullptr && errno != ENOENT) throw_file_error("open directory", path, errno);
+    if (stream_ == nullptr && errno != ENOENT && errno != ENOTDIR)
+      throw_file_error("open directory", path, errno);
   }
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
@@ -224,7 +225,14 @@ class PosixStorage : public Storage {
   std::unique_ptr<ByteSource> open(const std::string& key) override {
     const std::string path = path_of(key);
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (descriptor >= 0) return std::make_unique<PosixSource>(File(descriptor, path));
+    if (descriptor >= 0) {
+      File file(descriptor, path);
+      struct stat status {};
+      if (fstat(descriptor, &status) != 0) throw_file_error("open file", path, errno);
+      // A folder where a file should be is no certain absence.
+      if (S_ISDIR(status.st_mode)) throw_file_error("open file", path, EISDIR);
+      return std::make_unique<PosixSource>(std::move(file));
+    }
     if (errno != ENOENT) throw_file_error("open file", path, errno);
     check_marker(root_);  // absent is an answer only while the repository itself is there
     return nullptr;
@@ -268,7 +276,9 @@ class PosixStorage : public Storage {
 
   std::size_t remove_abandoned(const std::string& folder) override {
     check_key(folder);
-    return remove_abandoned_below(root_ + "/" + folder);
+    const std::size_t removed = remove_abandoned_below(root_ + "/" + folder);
+    check_marker(root_);
+    return removed;
   }
 
  private:
@@ -291,14 +301,15 @@ class PosixStorage : public Storage {
       if (entry->d_name[0] == '.') continue;
       const std::string key = folder + "/" + entry->d_name;
       const bool is_folder = is_directory(root_ + "/" + key, *entry);
-      const bool wanted = key_less(after, key) || (is_folder && after.starts_with(key + "/"));
+      const bool wanted =
+          key_less(after, key) || (is_folder && (after == key || after.starts_with(key + "/")));
       if (wanted) entries.push_back({entry->d_name, is_folder});
     }
     std::sort(entries.begin(), entries.end(),
               [](const Entry& a, const Entry& b) { return a.name < b.name; });
     for (const Entry& entry : entries) {
       const std::string key = folder + "/" + entry.name;
-      const std::string& inside = after.starts_with(key + "/") ? after : kNothing;
+      const std::string& inside = after.starts_with(key + "/") ? after : nothing;
       if (!(entry.is_folder ? list_below(key, inside, visitor) : visitor(key))) return false;
     }
     return true;
@@ -323,7 +334,7 @@ class PosixStorage : public Storage {
     return removed;
   }
 
-  inline static const std::string kNothing;
+  inline static const std::string nothing;
 
   std::string root_;
   RingMode ring_;

@@ -142,19 +142,4 @@ void create_cluster_record(Storage& storage, const ClusterRecord& record) {
   if (!store_text(storage, key, identity, describe(record))) storage.make_durable(key);
 }
 
-std::vector<HistoryFile> list_history_files(Storage& storage, const ClusterKey& cluster) {
-  std::vector<WalFileName> names;
-  storage.list(history_folder(cluster), "", [&](const std::string& key) {
-    const auto name = WalFileName::parse(last_part(key));
-    if (name && name->kind == WalFileKind::kHistory) names.push_back(*name);
-    return true;
-  });
-  std::vector<HistoryFile> files;
-  for (const WalFileName& name : names) {
-    auto contents = fetch_text(storage, wal_key(cluster, name), cluster, name.text);
-    if (contents) files.push_back({name.segment.timeline, std::move(*contents)});
-  }
-  return files;
-}
-
 }  // namespace pitr

@@ -58,11 +58,4 @@ std::optional<StoredFile> open_stored_file(Storage& storage, const std::string& 
 std::optional<std::string> fetch_text(Storage& storage, const std::string& key,
                                       const ClusterKey& cluster, std::string_view name);
 
-// The contents of every timeline history file of a cluster, by timeline.
-struct HistoryFile {
-  TimelineId timeline = 0;
-  std::string contents;
-};
-std::vector<HistoryFile> list_history_files(Storage& storage, const ClusterKey& cluster);
-
 }  // namespace pitr

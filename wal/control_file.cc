@@ -22,7 +22,9 @@ constexpr std::array<std::pair<std::uint32_t, unsigned>, 6> kCatalogVersions = {
     {202506291, 18},
 }};
 
-constexpr std::uint32_t kControlVersion13 = 1300;  // PG_CONTROL_VERSION of 13 to 17
+// PG_CONTROL_VERSION. What is read here lies at the same place in all of them but the last.
+constexpr std::uint32_t kControlVersion13 = 1300;  // 13 to 16
+constexpr std::uint32_t kControlVersion17 = 1700;
 constexpr std::uint32_t kControlVersion18 = 1800;
 
 }  // namespace
@@ -34,11 +36,14 @@ ControlFile ControlFile::parse(ByteSpan contents) {
                  .detail = fmt::format("It has {} bytes.", contents.size())});
   }
   const auto control_version = load<std::uint32_t>(contents, 8);
-  if (control_version != kControlVersion13 && control_version != kControlVersion18) {
+  if (control_version != kControlVersion13 && control_version != kControlVersion17 &&
+      control_version != kControlVersion18) {
     throw Error({.kind = ErrorKind::kMismatch,
                  .message = "pg_control is of an unknown version",
-                 .detail = fmt::format("Its version is {}; known are {} (13 to 17) and {} (18).",
-                                       control_version, kControlVersion13, kControlVersion18)});
+                 .detail = fmt::format("Its version is {}; known are {} (13 to 16), {} (17) and {} "
+                                       "(18).",
+                                       control_version, kControlVersion13, kControlVersion17,
+                                       kControlVersion18)});
   }
   const std::size_t crc_offset = control_version == kControlVersion18 ? 292 : 288;
   if (crc32c(contents.first(crc_offset)) != load<std::uint32_t>(contents, crc_offset)) {

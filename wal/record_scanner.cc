@@ -13,6 +13,12 @@ namespace {
 // Resource managers and record types: rmgrlist.h, pg_control.h, xact.h.
 constexpr std::uint8_t kXlogManager = 0;
 constexpr std::uint8_t kTransactionManager = 1;
+constexpr std::uint8_t kDatabaseManager = 4;
+constexpr std::uint8_t kTablespaceManager = 5;
+constexpr std::uint8_t kDatabaseDrop = 0x20;  // from 15 on: dbcommands_xlog.h
+constexpr std::uint8_t kDatabaseDropBefore15 = 0x10;
+constexpr std::uint8_t kTablespaceCreate = 0x00;  // tablespace.h
+constexpr std::uint8_t kTablespaceDrop = 0x10;
 constexpr std::uint8_t kRecordTypeMask = 0xF0;
 constexpr std::uint8_t kCheckpointShutdown = 0x00;
 constexpr std::uint8_t kCheckpointOnline = 0x10;
@@ -91,9 +97,58 @@ std::optional<std::uint32_t> two_phase_xid(ByteReader& reader, std::uint32_t inf
   return reader.ok() ? std::optional(xid) : std::nullopt;
 }
 
+// The xids of the subtransactions that ended with it; the reader stands behind xinfo.
+std::vector<std::uint32_t> read_subtransactions(ByteReader reader, std::uint32_t info) {
+  std::vector<std::uint32_t> xids;
+  if ((info & kHasSubtransactions) == 0) return xids;
+  if ((info & kHasDatabase) != 0) reader.get_bytes(8);
+  const auto count = reader.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count && reader.remaining() >= sizeof(std::uint32_t); ++i) {
+    xids.push_back(reader.get<std::uint32_t>());
+  }
+  return xids;
+}
+
+// XLOG_SWITCH is a bare header of 24 bytes: one that began in the last 8 or 16 bytes of the segment
+// before ends here, and the rest of this segment is no WAL.
+bool is_rest_of_switch(ByteSpan rest, std::uint32_t length) {
+  if ((length != 8 && length != 16) || rest.size() < length) return false;
+  const std::size_t info = length - 8;  // xl_info, then xl_rmid
+  return load<std::uint8_t>(rest, info + 1) == kXlogManager &&
+         (load<std::uint8_t>(rest, info) & kRecordTypeMask) == kSwitch;
+}
+
+std::string text_before_nul(ByteSpan bytes) {
+  const std::string_view text = as_text(bytes);
+  return std::string(text.substr(0, text.find('\0')));
+}
+
+void visit_xlog_record(std::uint8_t type, ByteReader reader, Lsn start, Lsn end,
+                       const RecordVisitor& visitor) {
+  if (type == kRestorePoint) {
+    RestorePoint point{.start = start, .end = end, .time = reader.get<std::int64_t>()};
+    point.name = text_before_nul(reader.get_bytes(kRestorePointNameSize));
+    if (reader.ok() && visitor.on_restore_point) visitor.on_restore_point(point);
+  } else if (type == kCheckpointShutdown || type == kCheckpointOnline) {
+    reader.get_bytes(24);  // redo, two timelines, full_page_writes, wal_level or padding
+    const auto next_xid = reader.get<std::uint64_t>();
+    if (reader.ok() && visitor.on_checkpoint) visitor.on_checkpoint(next_xid);
+  }
+}
+
+void visit_tablespace_record(std::uint8_t type, ByteReader reader, Lsn start,
+                             const RecordVisitor& visitor) {
+  if (type == kTablespaceDrop && visitor.on_removal) visitor.on_removal(start);
+  if (type != kTablespaceCreate || !visitor.on_tablespace_creation) return;
+  TablespaceCreation creation{.start = start, .oid = reader.get<std::uint32_t>()};
+  creation.path = text_before_nul(reader.get_bytes(reader.remaining()));
+  if (reader.ok()) visitor.on_tablespace_creation(creation);
+}
+
 }  // namespace
 
-std::optional<TransactionEnd> decode_transaction_end(ByteSpan record, unsigned version) {
+std::optional<TransactionEnd> decode_transaction_end(ByteSpan record, unsigned version,
+                                                     bool keep_subtransactions) {
   if (record.size() < kRecordHeaderSize ||
       load<std::uint8_t>(record, kManagerOffset) != kTransactionManager) {
     return std::nullopt;
@@ -107,11 +162,35 @@ std::optional<TransactionEnd> decode_transaction_end(ByteSpan record, unsigned v
                              .xid = load<std::uint32_t>(record, kXidOffset),
                              .is_commit = is_commit};
   if (!reader.ok()) return std::nullopt;
+  const std::uint32_t more = (info & kHasInfo) != 0 ? reader.get<std::uint32_t>() : 0;
+  if (keep_subtransactions) transaction.subtransactions = read_subtransactions(reader, more);
   if (type == kCommitPrepared || type == kAbortPrepared) {
-    const std::uint32_t more = (info & kHasInfo) != 0 ? reader.get<std::uint32_t>() : 0;
     transaction.xid = two_phase_xid(reader, more, version).value_or(transaction.xid);
   }
   return transaction;
+}
+
+void visit_record_head(ByteSpan record, Lsn start, Lsn end, unsigned version,
+                       const RecordVisitor& visitor) {
+  if (record.size() < kRecordHeaderSize) return;
+  const auto manager = load<std::uint8_t>(record, kManagerOffset);
+  const std::uint8_t type = load<std::uint8_t>(record, kInfoOffset) & kRecordTypeMask;
+  if (manager == kTransactionManager) {
+    auto transaction = decode_transaction_end(record, version, visitor.keep_subtransactions);
+    if (!transaction || !visitor.on_transaction_end) return;
+    transaction->start = start;
+    transaction->end = end;
+    visitor.on_transaction_end(*transaction);
+  } else if (manager == kDatabaseManager) {
+    const bool is_drop = type == (version >= 15 ? kDatabaseDrop : kDatabaseDropBefore15);
+    if (is_drop && visitor.on_removal) visitor.on_removal(start);
+  } else if (manager == kXlogManager) {
+    visit_xlog_record(type, ByteReader(main_data(record.subspan(kRecordHeaderSize))), start, end,
+                      visitor);
+  } else if (manager == kTablespaceManager) {
+    visit_tablespace_record(type, ByteReader(main_data(record.subspan(kRecordHeaderSize))), start,
+                            visitor);
+  }
 }
 
 RecordScanner::RecordScanner(Lsn segment_start, SegmentSize segment_size, RecordVisitor visitor)
@@ -233,7 +312,7 @@ std::size_t RecordScanner::continue_record(ByteSpan rest) {
       crc.update(bytes);
       body_crc_ = crc.value();
       const auto manager = std::to_integer<std::uint8_t>(head_[kManagerOffset]);
-      if (manager <= kTransactionManager) {
+      if (manager <= kTransactionManager || manager == kTablespaceManager) {
         const std::size_t kept = std::min(bytes.size(), head_.size() - head_size_);
         std::memcpy(head_.data() + head_size_, bytes.data(), kept);
         head_size_ += kept;
@@ -255,6 +334,11 @@ void RecordScanner::finish_record(Lsn end) {
   if (headless_) {
     end_of_records_ = align8(end);
     headless_ = false;
+    if (is_rest_of_switch(continuation_head_, continuation_bytes_)) {
+      after_switch_ = true;
+      switch_segment_end_ = (end / segment_size_ + 1) * segment_size_;
+      end_of_records_ = switch_segment_end_;
+    }
     return;
   }
   // The CRC covers the body first, then the header up to the CRC itself.
@@ -267,37 +351,20 @@ void RecordScanner::finish_record(Lsn end) {
   if (first_record_ == 0) first_record_ = record_start_;
   last_record_ = record_start_;
   end_of_records_ = align8(end);
-  visit_record(end_of_records_);
+  if (visitor_.on_record) visitor_.on_record(record_start_, end_of_records_);
+  visit_record_head(head_bytes(), record_start_, end_of_records_,
+                    version_of_page_magic(magic_).value_or(0), visitor_);
+  note_switch();
 }
 
-void RecordScanner::visit_record(Lsn end) {
-  const auto manager = std::to_integer<std::uint8_t>(head_[kManagerOffset]);
-  if (manager > kTransactionManager) return;
-  if (manager == kTransactionManager) {
-    auto transaction =
-        decode_transaction_end(head_bytes(), version_of_page_magic(magic_).value_or(0));
-    if (!transaction) return;
-    transaction->start = record_start_;
-    transaction->end = end;
-    if (visitor_.on_transaction_end) visitor_.on_transaction_end(*transaction);
-    return;
-  }
+// After XLOG_SWITCH the rest of the segment is no WAL.
+void RecordScanner::note_switch() {
+  if (load<std::uint8_t>(head_bytes(), kManagerOffset) != kXlogManager) return;
   const std::uint8_t type = load<std::uint8_t>(head_bytes(), kInfoOffset) & kRecordTypeMask;
-  ByteReader reader(main_data(head_bytes().subspan(kRecordHeaderSize)));
-  if (type == kSwitch) {
-    after_switch_ = true;
-    switch_segment_end_ = (record_start_ / segment_size_ + 1) * segment_size_;
-    end_of_records_ = switch_segment_end_;
-  } else if (type == kRestorePoint) {
-    RestorePoint point{.start = record_start_, .end = end, .time = reader.get<std::int64_t>()};
-    const std::string_view name = as_text(reader.get_bytes(kRestorePointNameSize));
-    point.name = std::string(name.substr(0, name.find('\0')));
-    if (reader.ok() && visitor_.on_restore_point) visitor_.on_restore_point(point);
-  } else if (type == kCheckpointShutdown || type == kCheckpointOnline) {
-    reader.get_bytes(24);  // redo, two timelines, full_page_writes, wal_level or padding
-    const auto next_xid = reader.get<std::uint64_t>();
-    if (reader.ok() && visitor_.on_checkpoint) visitor_.on_checkpoint(next_xid);
-  }
+  if (type != kSwitch) return;
+  after_switch_ = true;
+  switch_segment_end_ = (record_start_ / segment_size_ + 1) * segment_size_;
+  end_of_records_ = switch_segment_end_;
 }
 
 void RecordScanner::break_chain(Lsn at) {

@@ -28,6 +28,7 @@ struct TransactionEnd {
   std::int64_t time = 0;  // TimestampTz
   std::uint32_t xid = 0;
   bool is_commit = false;
+  std::vector<std::uint32_t> subtransactions = {};  // only where they were asked for
 
   bool operator==(const TransactionEnd&) const = default;
 };
@@ -41,17 +42,36 @@ struct RestorePoint {
   bool operator==(const RestorePoint&) const = default;
 };
 
+// CREATE TABLESPACE: replay makes links to this absolute path, whatever was mapped.
+struct TablespaceCreation {
+  Lsn start = 0;
+  std::uint32_t oid = 0;
+  std::string path;
+
+  bool operator==(const TablespaceCreation&) const = default;
+};
+
 // Called in LSN order; an empty function is not called.
 struct RecordVisitor {
   std::function<void(const TransactionEnd&)> on_transaction_end = {};
   std::function<void(const RestorePoint&)> on_restore_point = {};
+  std::function<void(const TablespaceCreation&)> on_tablespace_creation = {};
   std::function<void(std::uint64_t next_xid)> on_checkpoint = {};  // 64 bits
+  // DROP DATABASE and DROP TABLESPACE remove files at a record of their own, before the commit.
+  std::function<void(Lsn start)> on_removal = {};
+  std::function<void(Lsn start, Lsn end)> on_record = {};  // every whole one
+  bool keep_subtransactions = false;  // costs an allocation for each transaction that has some
 };
 
 // What the transaction record that begins with these bytes (header and body, perhaps cut short)
 // says; nothing when it ends no transaction. Where the xid of a prepared transaction is cut off,
 // the record's own is given. `version` is PostgreSQL's major one.
-std::optional<TransactionEnd> decode_transaction_end(ByteSpan record, unsigned version);
+std::optional<TransactionEnd> decode_transaction_end(ByteSpan record, unsigned version,
+                                                     bool keep_subtransactions = false);
+
+// Visits the record that begins with these bytes, as far as they say something.
+void visit_record_head(ByteSpan record, Lsn start, Lsn end, unsigned version,
+                       const RecordVisitor& visitor);
 
 // Not thread-safe. Allocates nothing per record. Memory: one record's interesting part, 64 KiB.
 class RecordScanner {
@@ -86,10 +106,10 @@ class RecordScanner {
   std::uint32_t continuation_bytes() const { return continuation_bytes_; }
   const std::vector<std::byte>& continuation_head() const { return continuation_head_; }
 
-  static constexpr std::size_t kContinuationKept = 64;
+  static constexpr std::size_t kContinuationKept = 1152;  // a tablespace's path is the longest
 
  private:
-  static constexpr std::size_t kBodyKept = 64 * 1024;
+  static constexpr std::size_t kBodyKept = std::size_t{64} * 1024;
 
   void scan_page(ByteSpan page);
   bool accept_page_header(const PageHeader& header);
@@ -98,7 +118,7 @@ class RecordScanner {
   std::size_t continue_record(ByteSpan rest);
   bool header_is_plausible() const;
   void finish_record(Lsn end);
-  void visit_record(Lsn end);
+  void note_switch();
   void break_chain(Lsn at);
   ByteSpan head_bytes() const { return ByteSpan(head_).first(head_size_); }
 

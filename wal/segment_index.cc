@@ -36,6 +36,8 @@ SegmentIndexer::SegmentIndexer(Lsn segment_start, SegmentSize segment_size)
                {.on_transaction_end = [this](const TransactionEnd& t) { add(t); },
                 .on_restore_point =
                     [this](const RestorePoint& p) { index_.restore_points.push_back(p); },
+                .on_tablespace_creation =
+                    [this](const TablespaceCreation& t) { index_.tablespaces.push_back(t); },
                 .on_checkpoint = [this](std::uint64_t next_xid) { index_.next_xid = next_xid; }}) {}
 
 void SegmentIndexer::add(const TransactionEnd& transaction) {
@@ -107,6 +109,12 @@ std::vector<std::byte> encode_index(const SegmentIndex& index) {
     writer.put(point.time);
     writer.put_text(point.name);
   }
+  writer.put(static_cast<std::uint32_t>(index.tablespaces.size()));
+  for (const TablespaceCreation& tablespace : index.tablespaces) {
+    writer.put(tablespace.start);
+    writer.put(tablespace.oid);
+    writer.put_text(tablespace.path);
+  }
   return writer.take();
 }
 
@@ -145,6 +153,12 @@ SegmentIndex decode_index(ByteSpan bytes) {
     point.name = reader.get_text();
     index.restore_points.push_back(std::move(point));
   }
+  const auto tablespaces = reader.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < tablespaces && reader.ok(); ++i) {
+    TablespaceCreation tablespace{.start = reader.get<Lsn>(), .oid = reader.get<std::uint32_t>()};
+    tablespace.path = reader.get_text();
+    index.tablespaces.push_back(std::move(tablespace));
+  }
   if (!reader.ok() || reader.remaining() != 0) throw_damaged_index();
   return index;
 }
@@ -179,8 +193,10 @@ std::vector<std::uint32_t> decode_xids(ByteSpan bytes) {
     std::uint8_t byte = 0x80;
     for (unsigned shift = 0; (byte & 0x80U) != 0 && shift < 35; shift += 7) {
       byte = reader.get<std::uint8_t>();
+      if (shift == 28 && byte > 0x0F) throw_damaged_index();  // more than 32 bits
       difference |= static_cast<std::uint32_t>(byte & 0x7FU) << shift;
     }
+    if (difference > 0xFFFF'FFFFU - xid) throw_damaged_index();  // they are sorted
     xid += difference;
     xids.push_back(xid);
   }
@@ -188,17 +204,23 @@ std::vector<std::uint32_t> decode_xids(ByteSpan bytes) {
   return xids;
 }
 
-std::optional<TransactionEnd> joined_transaction(const SegmentIndex& index,
-                                                 const SegmentIndex& next, unsigned version) {
-  if (index.open_record == 0 || next.continuation_bytes == 0) return std::nullopt;
+void visit_joined_record(const SegmentIndex& index, const SegmentIndex& next, unsigned version,
+                         const RecordVisitor& visitor) {
+  if (index.open_record == 0 || next.continuation_bytes == 0) return;
   std::vector<std::byte> record = index.open_record_head;
   // A head that was cut off by the limit, not by the segment's end, has no bytes to join.
   if (record.size() < SegmentIndex::kOpenRecordKept) {
     record.insert(record.end(), next.continuation_head.begin(), next.continuation_head.end());
   }
-  auto transaction = decode_transaction_end(record, version);
-  if (transaction) transaction->start = index.open_record;
-  return transaction;
+  visit_record_head(record, index.open_record, 0, version, visitor);
+}
+
+std::optional<TransactionEnd> joined_transaction(const SegmentIndex& index,
+                                                 const SegmentIndex& next, unsigned version) {
+  std::optional<TransactionEnd> joined;
+  visit_joined_record(index, next, version,
+                      {.on_transaction_end = [&](const TransactionEnd& t) { joined = t; }});
+  return joined;
 }
 
 }  // namespace pitr

@@ -34,6 +34,7 @@ struct SegmentIndex {
   std::uint64_t next_xid = 0;                // 64 bits, from the last checkpoint; 0: none here
 
   std::vector<RestorePoint> restore_points;
+  std::vector<TablespaceCreation> tablespaces;
 
   // A record that begins here and ends in a later segment, and one that began before.
   Lsn open_record = 0;                      // its start; 0: none
@@ -72,6 +73,11 @@ std::vector<std::byte> encode_xids(std::span<const std::uint32_t> xids);
 // Throw kCorrupt for bytes that were not encoded by the functions above.
 SegmentIndex decode_index(ByteSpan bytes);
 std::vector<std::uint32_t> decode_xids(ByteSpan bytes);
+
+// Visits the record that begins in `index`'s segment and ends in a later one, which neither index
+// tells of by itself; its end is given as 0.
+void visit_joined_record(const SegmentIndex& index, const SegmentIndex& next, unsigned version,
+                         const RecordVisitor& visitor);
 
 // The transaction end in a record that begins in one segment and ends in the next one: neither
 // segment's index counts it.

@@ -1,0 +1,178 @@
+#include "basebackup/backup_objects.h"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "common/process.h"
+
+namespace pitr {
+
+namespace {
+
+// The object that says whose an unfinished backup is.
+constexpr const char* kOwnerObject = "owner";
+
+EncodeOptions manifest_options(Compression compression) {
+  return {.compression = compression, .jobs = 1, .block_size = 64 * 1024};
+}
+
+void remove_objects(Storage& storage, const std::string& folder) {
+  std::vector<std::string> keys;
+  storage.list(folder, "", [&](const std::string& key) {
+    keys.push_back(key);
+    return true;
+  });
+  for (const std::string& key : keys)
+    storage.remove(key);
+}
+
+}  // namespace
+
+BackupObject::BackupObject(Storage& storage, const FileIdentity& identity, const std::string& key,
+                           EncodeBuffers& buffers)
+    : identity_(identity),
+      name_(last_part(key)),
+      destination_(storage.create(key)),
+      writer_(*destination_, buffers) {}
+
+std::uint64_t BackupObject::commit() {
+  writer_.finish(identity_sections(identity_));
+  if (!destination_->commit()) {
+    throw Error({.kind = ErrorKind::kMismatch,
+                 .message = fmt::format("\"{}\" exists already", identity_.name)});
+  }
+  return writer_.stored_size();
+}
+
+BackupObjects::BackupObjects(Storage& storage, const ClusterRecord& cluster, std::string backup_id,
+                             Compression compression)
+    : storage_(storage),
+      cluster_(cluster),
+      id_(std::move(backup_id)),
+      manifest_buffers_(manifest_options(compression)),
+      postgres_buffers_(manifest_options(compression)),
+      postgres_manifest_(cluster.identity.postgres_version, cluster.key.system_identifier) {
+  store_side_file(kOwnerObject, "", ProcessIdentity::self().to_string());
+  manifest_destination_ = storage.create(backup_manifest_key(cluster.key, id_));
+  manifest_ = std::make_unique<ArchiveWriter>(*manifest_destination_, manifest_buffers_);
+  const std::string name = "backup_manifest";
+  postgres_object_ =
+      std::make_unique<BackupObject>(storage, identity(FileKind::kBackupSideFile, name),
+                                     backup_object_key(cluster.key, id_, name), postgres_buffers_);
+  postgres_object_->writer().append(as_byte_span(postgres_manifest_.begin()));
+}
+
+BackupObjects::~BackupObjects() {
+  // Once its publication was begun the manifest may be there, whatever the call said: then every
+  // object is needed. At worst they are left for somebody to remove.
+  if (publishing_) return;
+  try {
+    remove_objects(storage_, backup_data_folder(cluster_.key, id_));
+  } catch (const Error& error) {
+    log_warning(
+        fmt::format("could not remove the unfinished backup \"{}\": {}", id_, error.what()));
+  }
+}
+
+FileIdentity BackupObjects::identity(FileKind kind, const std::string& name) const {
+  return {.kind = kind,
+          .name = fmt::format("{}/{}", id_, name),
+          .cluster_name = cluster_.key.name,
+          .cluster = cluster_.identity,
+          .created_at = now()};
+}
+
+std::unique_ptr<BackupObject> BackupObjects::create_object(std::string_view purpose,
+                                                           EncodeBuffers& buffers) {
+  const std::string name = fmt::format("{}-{:08}", purpose, ++count_);
+  return std::make_unique<BackupObject>(storage_, identity(FileKind::kBackupData, name),
+                                        backup_object_key(cluster_.key, id_, name), buffers);
+}
+
+void BackupObjects::add_entry(const ManifestEntry& entry) {
+  manifest_->append(as_byte_span(to_json_line(entry)));
+  if (entry.type != ManifestEntry::Type::kFile) return;
+  ++file_count_;
+  size_bytes_ += entry.size;
+  postgres_object_->writer().append(as_byte_span(
+      postgres_manifest_.add(entry.path, entry.size, entry.modified_at, entry.crc32c)));
+}
+
+BackupSideFile BackupObjects::store_side_file(const std::string& purpose, const std::string& path,
+                                              std::string_view contents) {
+  std::string name = purpose;
+  if (!path.empty()) name = fmt::format("side-{:08}", ++count_);
+  const std::string key = backup_object_key(cluster_.key, id_, name);
+  if (!store_text(storage_, key, identity(FileKind::kBackupSideFile, name), contents)) {
+    throw Error(
+        {.kind = ErrorKind::kMismatch, .message = fmt::format("\"{}\" exists already", key)});
+  }
+  return {.purpose = purpose, .path = path, .object = name};
+}
+
+void BackupObjects::publish(BackupSummary& summary) {
+  const std::string end =
+      postgres_manifest_.finish(summary.timeline, summary.start_lsn, summary.stop_lsn);
+  postgres_object_->writer().append(as_byte_span(end));
+  stored_bytes_ += postgres_object_->commit();
+  summary.side_files.push_back({.purpose = "backup_manifest", .object = postgres_object_->name()});
+  summary.id = id_;
+  summary.size_bytes = size_bytes_;
+  summary.stored_bytes = stored_bytes_;
+  summary.file_count = file_count_;
+
+  FileIdentity manifest_identity = identity(FileKind::kBackupManifest, id_);
+  manifest_identity.name = id_;
+  manifest_identity.timeline = summary.timeline;
+  manifest_identity.start_lsn = summary.start_lsn;
+  manifest_identity.end_lsn = summary.stop_lsn;
+  std::vector<Section> sections = identity_sections(manifest_identity);
+  sections.push_back({.id = kBackupSummarySection, .bytes = encode_summary(summary)});
+  manifest_->finish(std::move(sections));
+  publishing_ = true;
+  if (!manifest_destination_->commit()) {
+    throw Error({.kind = ErrorKind::kMismatch,
+                 .message = fmt::format("a backup \"{}\" exists already", id_)});
+  }
+  // Beyond this point the backup exists, for everyone and across a crash.
+}
+
+void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
+  const std::string folder = fmt::format("data/{}", cluster.to_string());
+  std::string after;
+  while (true) {
+    std::string id;
+    storage.list(folder, after, [&](const std::string& key) {
+      const std::string_view inside = std::string_view(key).substr(folder.size() + 1);
+      id = inside.substr(0, inside.find('/'));
+      return false;
+    });
+    if (id.empty()) break;
+    after = backup_data_folder(cluster, id) + "/~";  // behind every object of this backup
+    if (storage.open(backup_manifest_key(cluster, id))) continue;
+    try {
+      const auto owner = fetch_text(storage, backup_object_key(cluster, id, kOwnerObject), cluster,
+                                    fmt::format("{}/{}", id, kOwnerObject));
+      const auto process = owner ? ProcessIdentity::parse(*owner) : std::nullopt;
+      if (!process || !process->is_dead()) continue;
+      log_info(fmt::format("removing the unfinished backup \"{}\"", id));
+      remove_objects(storage, backup_data_folder(cluster, id));
+    } catch (const Error& error) {
+      log_warning(
+          fmt::format("could not remove the unfinished backup \"{}\": {}", id, error.what()));
+    }
+  }
+  try {
+    storage.remove_abandoned(folder);
+    storage.remove_abandoned(backup_folder(cluster));
+    storage.remove_abandoned(wal_folder(cluster));
+  } catch (const Error& error) {
+    log_warning(fmt::format("could not remove leftovers: {}", error.what()));
+  }
+}
+
+}  // namespace pitr

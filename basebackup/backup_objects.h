@@ -1,0 +1,86 @@
+// What a base backup writes into the repository while it runs: data objects, side files and the two
+// manifests. Nothing of it counts before publish().
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "basebackup/backup_manifest.h"
+#include "catalog/backup_summary.h"
+#include "io/archive_writer.h"
+#include "storage/repository.h"
+
+namespace pitr {
+
+// A data object that is being written.
+class BackupObject {
+ public:
+  BackupObject(Storage& storage, const FileIdentity& identity, const std::string& key,
+               EncodeBuffers& buffers);
+
+  ArchiveWriter& writer() { return writer_; }
+  const std::string& name() const { return name_; }
+
+  // Durable on return; gives its stored size. An object that is not committed leaves nothing.
+  std::uint64_t commit();
+
+ private:
+  FileIdentity identity_;
+  std::string name_;
+  std::unique_ptr<Destination> destination_;
+  ArchiveWriter writer_;
+};
+
+// Thread-safe where it says so. Destroyed before publish(), it removes what it stored.
+class BackupObjects {
+ public:
+  BackupObjects(Storage& storage, const ClusterRecord& cluster, std::string backup_id,
+                Compression compression);
+  BackupObjects(const BackupObjects&) = delete;
+  BackupObjects& operator=(const BackupObjects&) = delete;
+  BackupObjects(BackupObjects&&) = delete;
+  BackupObjects& operator=(BackupObjects&&) = delete;
+  ~BackupObjects();
+
+  const std::string& id() const { return id_; }
+
+  // `purpose` is "bundle" or "chunk". Thread-safe.
+  std::unique_ptr<BackupObject> create_object(std::string_view purpose, EncodeBuffers& buffers);
+
+  // Adds a line to both manifests (directories and tablespaces to ours only).
+  void add_entry(const ManifestEntry& entry);
+  void add_stored_bytes(std::uint64_t bytes) { stored_bytes_ += bytes; }  // thread-safe
+
+  // Stores a file beside the data directory's own. `path` is its origin, for people.
+  BackupSideFile store_side_file(const std::string& purpose, const std::string& path,
+                                 std::string_view contents);
+
+  // Finishes PostgreSQL's manifest, then ours: beyond its return the backup exists.
+  void publish(BackupSummary& summary);
+
+ private:
+  FileIdentity identity(FileKind kind, const std::string& name) const;
+
+  Storage& storage_;
+  const ClusterRecord& cluster_;
+  std::string id_;
+  EncodeBuffers manifest_buffers_;
+  EncodeBuffers postgres_buffers_;
+  PostgresManifest postgres_manifest_;
+  std::unique_ptr<Destination> manifest_destination_;
+  std::unique_ptr<ArchiveWriter> manifest_;
+  std::unique_ptr<BackupObject> postgres_object_;
+  std::atomic<unsigned> count_{0};
+  std::atomic<std::uint64_t> stored_bytes_{0};
+  std::uint64_t size_bytes_ = 0;
+  std::uint64_t file_count_ = 0;
+  bool publishing_ = false;
+};
+
+// Removes what backups of this host left unfinished whose process is dead. What may not be removed
+// is warned about.
+void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster);
+
+}  // namespace pitr

@@ -1,0 +1,206 @@
+#include "basebackup/rescued_wal.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <tuple>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "io/file.h"
+#include "wal/timeline_history.h"
+
+namespace pitr {
+
+namespace {
+
+bool is_rescued(const SegmentRow& row) { return row.key.starts_with('/'); }
+
+// False for zeros and for an older segment's pages under a future name.
+bool holds_its_own_wal(const std::string& path, const SegmentName& name, SegmentSize size) {
+  std::array<std::byte, kLongPageHeaderSize> bytes{};
+  const File file = File::open_for_read(path);
+  const std::size_t count = file.read_at(0, bytes);
+  const auto header = parse_page_header(ByteSpan(bytes).first(count));
+  return header && header->magic != 0 && header->address == name.start(size);
+}
+
+// True when there are segments, and all of them are of this cluster.
+bool is_folder_of(const std::string& folder, const std::vector<WalFileName>& names,
+                  const ClusterIdentity& cluster) {
+  bool any = false;
+  for (const WalFileName& name : names) {
+    if (!name.has_pages()) continue;
+    std::array<std::byte, kLongPageHeaderSize> bytes{};
+    const File file = File::open_for_read(folder + "/" + name.text);
+    const std::size_t count = file.read_at(0, bytes);
+    const auto header = parse_page_header(ByteSpan(bytes).first(count));
+    if (!header || header->system_identifier != cluster.system_identifier) return false;
+    any = true;
+  }
+  return any;
+}
+
+const SegmentRow* find_whole(const ClusterRows& rows, const SegmentName& name) {
+  const auto found = std::find_if(rows.segments.begin(), rows.segments.end(),
+                                  [&](const SegmentRow& row) { return row.name == name; });
+  return found == rows.segments.end() ? nullptr : &*found;
+}
+
+SegmentIndex index_of(const File& file, const SegmentName& name, SegmentSize size) {
+  SegmentIndexer indexer(name.start(size), size);
+  scan_wal_file(file, [&](ByteSpan pages) { indexer.feed(pages); });
+  return indexer.finish();
+}
+
+void add_segment(ClusterRows& rows, const std::string& path, const WalFileName& name) {
+  const ClusterIdentity& cluster = rows.cluster.identity;
+  const File file = File::open_for_read(path);
+  std::array<std::byte, kLongPageHeaderSize> header{};
+  const std::size_t count = file.read_at(0, header);
+  check_segment_header(ByteSpan(header).first(count), file.size(), name.segment, cluster);
+  if (find_whole(rows, name.segment) != nullptr) return;
+  SegmentRow row{.name = name.segment, .key = path, .archived_at = now()};
+  row.index = index_of(file, name.segment, cluster.segment_size);
+  if (!row.index.complete && !row.index.damaged) {
+    row.kind = StoredWalName::Kind::kTail;
+    rows.beginnings.push_back(std::move(row));
+  } else {
+    rows.segments.push_back(std::move(row));
+  }
+}
+
+void add_history(ClusterRows& rows, const std::string& path, const WalFileName& name) {
+  const TimelineId timeline = name.segment.timeline;
+  const bool known =
+      std::any_of(rows.histories.begin(), rows.histories.end(),
+                  [&](const HistoryFile& history) { return history.timeline == timeline; });
+  if (known) return;
+  std::string contents = read_whole_file(path);
+  parse_timeline_history(timeline, contents);  // refuses a damaged one
+  rows.histories.push_back({.timeline = timeline, .contents = std::move(contents)});
+}
+
+void copy_durably(const std::string& from, const std::string& to,
+                  const std::optional<FileOwner>& owner) {
+  const File source = File::open_for_read(from);
+  const File copy = File::open(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+  std::uint64_t offset = 0;
+  scan_wal_file(source, [&](ByteSpan bytes) {
+    copy.write_at(offset, bytes);
+    offset += bytes.size();
+  });
+  if (owner && fchown(copy.descriptor(), owner->user, owner->group) != 0) {
+    throw_file_error("give to its owner", to, errno);
+  }
+  copy.sync();
+}
+
+}  // namespace
+
+std::vector<WalFileName> list_rescued_files(const std::string& folder,
+                                            const ClusterIdentity& cluster) {
+  std::vector<WalFileName> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const auto name = WalFileName::parse(entry.path().filename().string());
+    if (!name || !entry.is_regular_file()) continue;
+    if (name->has_pages() &&
+        !holds_its_own_wal(entry.path().string(), name->segment, cluster.segment_size)) {
+      log_debug(fmt::format("\"{}\" holds no WAL of its own name", name->text));
+      continue;
+    }
+    names.push_back(*name);
+  }
+  if (error) throw_file_error("read directory", folder, error.value());
+  // History files do not say whose they are: the segments beside them must.
+  if (!is_folder_of(folder, names, cluster)) {
+    std::erase_if(names, [](const WalFileName& name) { return !name.has_pages(); });
+  }
+  std::sort(names.begin(), names.end(), [](const WalFileName& a, const WalFileName& b) {
+    const bool a_later = a.kind != WalFileKind::kHistory;
+    const bool b_later = b.kind != WalFileKind::kHistory;
+    return std::tie(a_later, a.text) < std::tie(b_later, b.text);
+  });
+  return names;
+}
+
+void add_rescued_wal(ClusterRows& rows, const std::string& folder) {
+  for (const WalFileName& name : list_rescued_files(folder, rows.cluster.identity)) {
+    const std::string path = folder + "/" + name.text;
+    try {
+      if (name.kind == WalFileKind::kSegment) add_segment(rows, path, name);
+      if (name.kind == WalFileKind::kHistory) add_history(rows, path, name);
+    } catch (const Error& error) {
+      if (error.report().kind == ErrorKind::kSystem) throw;
+      log_warning(fmt::format("--wal-from: \"{}\" is passed over: {}", name.text, error.what()));
+    }
+  }
+  const auto by_position = [](const SegmentRow& a, const SegmentRow& b) {
+    return std::tie(a.name, a.key) < std::tie(b.name, b.key);
+  };
+  std::sort(rows.segments.begin(), rows.segments.end(), by_position);
+  std::sort(rows.beginnings.begin(), rows.beginnings.end(), by_position);
+  std::sort(rows.histories.begin(), rows.histories.end(),
+            [](const HistoryFile& a, const HistoryFile& b) { return a.timeline < b.timeline; });
+}
+
+void refuse_shadowed_wal(const ClusterRows& rows) {
+  const auto refuse = [](const SegmentRow& row, const std::string& stored) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = fmt::format("rescued segment \"{}\" must be archived first",
+                                        row.name.to_string()),
+                 .detail = fmt::format("The repository holds \"{}\", so PostgreSQL would not look "
+                                       "for it in pg_wal.",
+                                       stored),
+                 .hint = fmt::format("Run: pitr push --from {}", parent_directory(row.key))});
+  };
+  const auto check = [&](const SegmentRow& row) {
+    if (!is_rescued(row)) return;
+    for (const SegmentRow& other : rows.segments) {
+      if (!is_rescued(other) && other.name.timeline == row.name.timeline && row.name < other.name) {
+        refuse(row, other.name.to_string());
+      }
+    }
+    for (const SegmentRow& other : rows.beginnings) {
+      if (!is_rescued(other) && other.name == row.name)
+        refuse(row, std::string(last_part(other.key)));
+    }
+  };
+  for (const SegmentRow& row : rows.segments)
+    check(row);
+  for (const SegmentRow& row : rows.beginnings)
+    check(row);
+}
+
+std::size_t place_rescued_wal(const ClusterRows& rows, const std::string& folder,
+                              const std::string& wal_directory,
+                              const std::optional<FileOwner>& owner) {
+  std::size_t placed = 0;
+  const auto place = [&](const SegmentRow& row) {
+    if (!is_rescued(row)) return;
+    const std::string name = row.name.to_string();
+    copy_durably(folder + "/" + name, wal_directory + "/" + name, owner);
+    ++placed;
+  };
+  for (const SegmentRow& row : rows.segments)
+    place(row);
+  for (const SegmentRow& row : rows.beginnings)
+    place(row);
+  for (const HistoryFile& history : rows.histories) {
+    const std::string name = history_file_name(history.timeline);
+    const std::string path = folder + "/" + name;
+    if (access(path.c_str(), F_OK) == 0) copy_durably(path, wal_directory + "/" + name, owner);
+  }
+  sync_directory(wal_directory);
+  return placed;
+}
+
+}  // namespace pitr

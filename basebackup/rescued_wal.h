@@ -1,0 +1,32 @@
+// WAL that was never archived, rescued from a crashed server's pg_wal: it may hold the only copy of
+// the newest commits.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "basebackup/destination_tree.h"
+#include "catalog/cluster_rows.h"
+
+namespace pitr {
+
+// The WAL files of a folder that hold WAL of their own name: history files first, then by name.
+// Segments that PostgreSQL has only made ready for later use hold none and are left out.
+std::vector<WalFileName> list_rescued_files(const std::string& folder,
+                                            const ClusterIdentity& cluster);
+
+// Adds to the rows what the folder holds and the repository lacks: the plan then counts with it.
+// Files of another cluster are passed over with a warning.
+void add_rescued_wal(ClusterRows& rows, const std::string& folder);
+
+// Throws kUsage where pitr-restore would answer with something else than "not there" for a segment
+// that the plan takes from the folder: PostgreSQL would not look into pg_wal then.
+void refuse_shadowed_wal(const ClusterRows& rows);
+
+// Copies the added files from `folder` into a pg_wal, durably. Returns how many.
+std::size_t place_rescued_wal(const ClusterRows& rows, const std::string& folder,
+                              const std::string& wal_directory,
+                              const std::optional<FileOwner>& owner);
+
+}  // namespace pitr

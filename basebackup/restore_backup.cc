@@ -1,0 +1,355 @@
+#include "basebackup/restore_backup.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "io/checksum.h"
+#include "io/ordered_workers.h"
+#include "wal/crc32c.h"
+
+namespace pitr {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kControlFile = "global/pg_control";
+constexpr std::size_t kMostFilesInTask = 4096;
+
+std::uint64_t path_hash(std::string_view path) { return xxh3_64(as_byte_span(path)); }
+
+[[noreturn]] void throw_bad_contents(const std::string& path, const std::string& id) {
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .message = fmt::format("file \"{}\" of backup \"{}\" fails its checksum", path, id),
+               .hint = "Restore from another base backup with --backup ID."});
+}
+
+}  // namespace
+
+class BackupRestore::Workers : public OrderedWorkers<FileTask> {
+  using OrderedWorkers::OrderedWorkers;
+};
+
+BackupRestore::BackupRestore(const RestoreBackupRequest& request, Storage& storage)
+    : request_(request),
+      storage_(storage),
+      tree_(request.destination, request.tablespaces, request.owner) {}
+
+void BackupRestore::begin() {
+  const std::string mark =
+      fmt::format("backup = {}\nsystem_identifier = {}\npg_wal = {}\n", request_.backup.id,
+                  request_.cluster.key.system_identifier, request_.wal_aside);
+  write_text(kRestoringMark, mark);
+  // In place of a link that may stand there: what it leads to is not ours.
+  tree_.make_directory(parent_directory(kControlFile), 0700);
+  const std::string control = tree_.root() + "/" + kControlFile;
+  if (unlink(control.c_str()) == 0) {
+    sync_directory(parent_directory(control));
+  } else if (errno != ENOENT && errno != ENOTDIR) {
+    throw_file_error("remove file", control, errno);
+  }
+  sync_directory(tree_.root());
+}
+
+StoredFile BackupRestore::open_object(const std::string& object) {
+  // An object may lie in an earlier backup: then its name carries that backup's id.
+  const std::size_t slash = object.find('/');
+  const std::string id = slash == std::string::npos ? request_.backup.id : object.substr(0, slash);
+  const std::string name = slash == std::string::npos ? object : object.substr(slash + 1);
+  const ClusterKey& cluster = request_.cluster.key;
+  auto file = open_stored_file(storage_, backup_object_key(cluster, id, name), cluster,
+                               fmt::format("{}/{}", id, name));
+  if (file) return std::move(*file);
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .message = fmt::format("object \"{}\" of backup \"{}\" is missing", name, id),
+               .hint = "Restore from another base backup with --backup ID."});
+}
+
+RestoreCounts BackupRestore::write_files() {
+  const ClusterKey& cluster = request_.cluster.key;
+  const auto manifest = open_stored_file(storage_, backup_manifest_key(cluster, request_.backup.id),
+                                         cluster, request_.backup.id);
+  if (!manifest) {
+    throw Error({.kind = ErrorKind::kSystem,
+                 .message = fmt::format("backup \"{}\" vanished", request_.backup.id)});
+  }
+  {
+    Workers workers(request_.jobs, 2 * std::size_t{request_.jobs},
+                    [this](FileTask& task, unsigned) { restore_files(task); });
+    workers_ = &workers;
+    LineSplitter lines;
+    manifest->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
+      lines.feed(raw, [&](std::string_view line) { take_entry(parse_json_line(line)); });
+    });
+    submit_pending();
+    while (!workers.empty()) {
+      const FileTask task = workers.take();
+      counts_.files_kept += task.counts.files_kept;
+    }
+    workers_ = nullptr;
+  }
+  write_side_files();
+  if (request_.delta) remove_what_is_not_in_the_backup();
+  for (auto it = directory_modes_.rbegin(); it != directory_modes_.rend(); ++it) {
+    tree_.set_directory_mode(it->first, it->second);
+  }
+  return counts_;
+}
+
+void BackupRestore::take_entry(ManifestEntry entry) {
+  if (request_.delta) known_paths_.push_back(path_hash(entry.path));
+  if (entry.type == ManifestEntry::Type::kDirectory) {
+    if (entry.path == "pg_wal" && !request_.wal_directory.empty()) {
+      tree_.make_wal_link(request_.wal_directory);
+      return;
+    }
+    if (entry.path.starts_with("pg_wal/") && !request_.wal_directory.empty()) return;
+    tree_.make_directory(entry.path, entry.mode);
+    directory_modes_.emplace_back(entry.path, entry.mode);
+    return;
+  }
+  if (entry.type == ManifestEntry::Type::kTablespace) {
+    const auto oid = parse_number(last_part(entry.path), 10);
+    if (!oid || !request_.tablespaces.contains(static_cast<std::uint32_t>(*oid))) {
+      throw Error({.kind = ErrorKind::kCorrupt,
+                   .message = fmt::format("backup \"{}\" has an unknown tablespace \"{}\"",
+                                          request_.backup.id, entry.path)});
+    }
+    tree_.make_tablespace_link(static_cast<std::uint32_t>(*oid));
+    return;
+  }
+  ++counts_.files;
+  counts_.bytes += entry.size;
+  if (entry.path == kControlFile) {
+    control_entry_ = std::move(entry);
+    return;
+  }
+  // Files of one object go to one worker, which reads the object once.
+  const bool joins = !pending_.empty() && pending_.size() < kMostFilesInTask &&
+                     entry.extents.size() <= 1 && pending_.back().extents.size() <= 1 &&
+                     (entry.extents.empty() || pending_.back().extents.empty() ||
+                      entry.extents.front().object == pending_.back().extents.front().object);
+  if (!joins) submit_pending();
+  pending_.push_back(std::move(entry));
+}
+
+void BackupRestore::submit_pending() {
+  if (pending_.empty()) return;
+  if (workers_->full()) {
+    const FileTask task = workers_->take();
+    counts_.files_kept += task.counts.files_kept;
+    if (request_.on_progress) request_.on_progress(counts_.bytes);
+  }
+  workers_->submit({.entries = std::exchange(pending_, {}), .counts = {}});
+}
+
+void BackupRestore::restore_files(FileTask& task) {
+  std::vector<const ManifestEntry*> wanted;
+  for (const ManifestEntry& entry : task.entries) {
+    if (request_.delta && holds_already(entry)) {
+      ++task.counts.files_kept;
+    } else if (entry.extents.size() > 1) {
+      restore_large(entry);
+    } else if (entry.extents.empty()) {
+      finish_file(tree_.open_file(entry.path), entry);
+    } else {
+      wanted.push_back(&entry);
+    }
+  }
+  // Empty files may stand between those of two objects.
+  while (!wanted.empty()) {
+    const std::string object = wanted.front()->extents.front().object;
+    std::vector<const ManifestEntry*> of_object;
+    std::vector<const ManifestEntry*> others;
+    for (const ManifestEntry* entry : wanted) {
+      (entry->extents.front().object == object ? of_object : others).push_back(entry);
+    }
+    restore_bundle(task, of_object);
+    wanted = std::move(others);
+  }
+}
+
+// One pass over the object; each file takes its part of the raw contents as they come.
+void BackupRestore::restore_bundle(FileTask&, const std::vector<const ManifestEntry*>& wanted) {
+  std::vector<const ManifestEntry*> order = wanted;
+  std::sort(order.begin(), order.end(), [](const ManifestEntry* a, const ManifestEntry* b) {
+    return a->extents.front().position < b->extents.front().position;
+  });
+  const StoredFile object = open_object(order.front()->extents.front().object);
+  auto next = order.begin();
+  std::optional<File> file;
+  Crc32c crc;
+  object.reader->read_all(1, [&](ByteSpan raw, std::uint64_t offset) {
+    const std::uint64_t raw_end = offset + raw.size();
+    while (next != order.end()) {
+      const Extent& extent = (*next)->extents.front();
+      const std::uint64_t end = extent.position + extent.length;
+      if (extent.position >= raw_end) return;
+      if (!file) {
+        file = tree_.open_file((*next)->path);
+        crc = Crc32c();
+      }
+      const std::uint64_t begin = std::max(extent.position, offset);
+      const ByteSpan part = raw.subspan(begin - offset, std::min(end, raw_end) - begin);
+      file->write_at(begin - extent.position, part);
+      crc.update(part);
+      if (end > raw_end) return;
+      if (crc.value() != (*next)->crc32c) throw_bad_contents((*next)->path, request_.backup.id);
+      finish_file(*file, **next);
+      file.reset();
+      ++next;
+    }
+  });
+  if (next != order.end()) throw_bad_contents((*next)->path, request_.backup.id);
+}
+
+void BackupRestore::restore_large(const ManifestEntry& entry) {
+  const File file = tree_.open_file(entry.path);
+  Crc32c crc;
+  for (const Extent& extent : entry.extents) {
+    const StoredFile object = open_object(extent.object);
+    const auto write = [&](ByteSpan raw, std::uint64_t offset) {
+      file.write_at(extent.file_offset + offset - extent.position, raw);
+      crc.update(raw);
+    };
+    if (extent.position == 0 && extent.length == object.reader->contents().raw_size) {
+      object.reader->read_all(1, write);  // verifies the object as a whole, too
+    } else {
+      object.reader->read_range(extent.position, extent.length, write);
+    }
+  }
+  if (crc.value() != entry.crc32c) throw_bad_contents(entry.path, request_.backup.id);
+  finish_file(file, entry);
+}
+
+bool BackupRestore::holds_already(const ManifestEntry& entry) {
+  const auto file = tree_.try_open_for_read(entry.path);
+  if (!file || file->size() != entry.size) return false;
+  Xxh3Stream hash;
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(entry.size, 256ULL * 1024));
+  std::uint64_t offset = 0;
+  while (offset < entry.size) {
+    const std::size_t count = file->read_at(offset, buffer);
+    if (count == 0) return false;
+    hash.update(ByteSpan(buffer).first(count));
+    offset += count;
+  }
+  if (hash.value() != entry.hash) return false;
+  finish_file(tree_.open_file(entry.path), entry);
+  return true;
+}
+
+void BackupRestore::finish_file(const File& file, const ManifestEntry& entry) {
+  const auto since_epoch = entry.modified_at.time_since_epoch();
+  const auto whole = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  timespec time{};
+  time.tv_sec = whole.count();
+  time.tv_nsec = std::chrono::nanoseconds(since_epoch - whole).count();
+  const std::array<timespec, 2> times = {time, time};
+  if (ftruncate(file.descriptor(), static_cast<off_t>(entry.size)) != 0 ||
+      fchmod(file.descriptor(), entry.mode) != 0 ||
+      futimens(file.descriptor(), times.data()) != 0) {
+    throw_file_error("finish file", file.path(), errno);
+  }
+}
+
+// PostgreSQL's own manifest. Not tablespace_map: at its start PostgreSQL would make every link from
+// it, over any mapping, onto the living server's tablespaces.
+void BackupRestore::write_side_files() {
+  for (const BackupSideFile& side : request_.backup.side_files) {
+    if (side.purpose != "backup_manifest") continue;
+    const StoredFile object = open_object(side.object);
+    const File file = tree_.open_file("backup_manifest");
+    object.reader->read_all(
+        1, [&](ByteSpan raw, std::uint64_t offset) { file.write_at(offset, raw); });
+    finish_file(file, {.path = "backup_manifest",
+                       .mode = 0600,
+                       .modified_at = now(),
+                       .size = object.reader->contents().raw_size});
+  }
+  if (request_.delta) {
+    for (const char* ours : {"backup_manifest", kRestoringMark, kControlFile}) {
+      known_paths_.push_back(path_hash(ours));
+    }
+  }
+}
+
+void BackupRestore::remove_what_is_not_in_the_backup() {
+  std::sort(known_paths_.begin(), known_paths_.end());
+  const auto sweep = [&](const std::string& folder, const std::string& prefix) {
+    std::vector<fs::path> doomed;
+    for (auto it = fs::recursive_directory_iterator(folder);
+         it != fs::recursive_directory_iterator(); ++it) {
+      const std::string path = prefix + it->path().string().substr(folder.size() + 1);
+      // The WAL that lies here is settled before: it may be the only copy of the newest commits.
+      if (path == "pg_wal" || path.starts_with("pg_wal/")) {
+        it.disable_recursion_pending();
+        continue;
+      }
+      if (std::binary_search(known_paths_.begin(), known_paths_.end(), path_hash(path))) continue;
+      doomed.push_back(it->path());
+      if (it->is_directory() && !it->is_symlink()) it.disable_recursion_pending();
+    }
+    for (const fs::path& path : doomed) {
+      std::error_code error;
+      counts_.files_removed += fs::remove_all(path, error);
+      if (error) throw_file_error("remove", path.string(), error.value());
+    }
+  };
+  sweep(tree_.root(), "");
+  // Of a tablespace only this version's folder is ours.
+  for (const auto& [oid, place] : tree_.tablespaces()) {
+    for (const auto& folder : fs::directory_iterator(place)) {
+      const std::string path =
+          fmt::format("pg_tblspc/{}/{}", oid, folder.path().filename().string());
+      if (std::binary_search(known_paths_.begin(), known_paths_.end(), path_hash(path))) {
+        sweep(folder.path().string(), path + "/");
+      }
+    }
+  }
+}
+
+void BackupRestore::write_text(const std::string& path, std::string_view contents) {
+  const File file = tree_.open_file(path);
+  file.write_at(0, as_byte_span(contents));
+  if (ftruncate(file.descriptor(), static_cast<off_t>(contents.size())) != 0) {
+    throw_file_error("write file", file.path(), errno);
+  }
+  file.sync();
+}
+
+std::string BackupRestore::read_text(const std::string& path) {
+  const auto file = tree_.try_open_for_read(path);
+  if (!file) return {};
+  std::string contents(file->size(), '\0');
+  contents.resize(file->read_at(0, std::as_writable_bytes(std::span(contents))));
+  return contents;
+}
+
+void BackupRestore::finish() {
+  if (!control_entry_ || control_entry_->extents.size() != 1) {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .message = fmt::format("backup \"{}\" has no pg_control", request_.backup.id)});
+  }
+  tree_.sync_everything();
+  // Beyond this point all but pg_control is durable; with it the directory can start.
+  FileTask task;
+  restore_bundle(task, {&*control_entry_});
+  tree_.open_file(kControlFile).sync();
+  sync_directory(tree_.root() + "/global");
+  const std::string mark = tree_.root() + "/" + kRestoringMark;
+  if (unlink(mark.c_str()) != 0) throw_file_error("remove file", mark, errno);
+  sync_directory(tree_.root());
+}
+
+}  // namespace pitr

@@ -1,0 +1,48 @@
+// The catalog: an index over the repository, so that questions need no trailer read twice.
+//
+// It is never the truth. What it lacks is read from the repository, what is damaged is thrown away,
+// and `pitr catalog rebuild` writes it anew. Keys and values: catalog/CATALOG.md.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "catalog/cluster_rows.h"
+
+namespace pitr {
+
+// Not thread-safe.
+class Catalog {
+ public:
+  // For reading only: changes no file and waits for nobody. Knows the journal, too. Null when there
+  // is no catalog that can be read.
+  static std::unique_ptr<Catalog> open_for_read(const std::string& state_directory);
+
+  // For writing: one process at a time. Waits up to `timeout` for the one before, then throws
+  // kSystem and names it; `command` is how others will name this one. Takes the journal in. A
+  // damaged catalog is begun anew; with `anew` any is, unread.
+  static std::unique_ptr<Catalog> open_for_update(const std::string& state_directory,
+                                                  std::chrono::milliseconds timeout,
+                                                  const std::string& command, bool anew = false);
+
+  Catalog(const Catalog&) = delete;
+  Catalog& operator=(const Catalog&) = delete;
+  Catalog(Catalog&&) = delete;
+  Catalog& operator=(Catalog&&) = delete;
+  ~Catalog();
+
+  // Remembers (opened for update) and finds what read_rows() asks for. The catalog must outlive it.
+  RowCache row_cache(const ClusterKey& cluster);
+
+  // Makes what was remembered durable; opened for update.
+  void sync();
+
+ private:
+  struct State;
+  explicit Catalog(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pitr

@@ -1,0 +1,21 @@
+// A recovery plan for people and for scripts.
+#pragma once
+
+#include <string>
+
+#include "catalog/recovery_plan.h"
+#include "pitr/json_output.h"
+
+namespace pitr {
+
+Json plan_as_json(const RecoveryPlan& plan);
+std::string plan_as_text(const RecoveryPlan& plan);
+
+// "2026-11-22 11:00:00.123456+01:00", "2/4000000", "transaction 742": the target as it was
+// resolved.
+std::string describe_target(const RecoveryTarget& target);
+
+// The windows in which any moment can be reached, one line each.
+std::string windows_as_text(const std::vector<ReachableWindow>& windows);
+
+}  // namespace pitr
