@@ -85,12 +85,9 @@ class Passage {
     require_unchanged(copied, length);
     const FileIdentity file_identity = identity(kind, key, length);
     std::vector<Section> sections = identity_sections(file_identity);
-    if (indexer) index_ = indexer->finish();
-    if (index_) {
-      if (only_complete && is_incomplete()) return false;
-      sections.push_back({.id = kTransactionsSection, .bytes = encode_xids(index_->xids)});
-      sections.push_back({.id = kWalIndexSection, .bytes = encode_index(*index_)});
-    }
+    if (indexer) finish_index(*indexer);
+    if (only_complete && is_incomplete()) return false;
+    if (index_) append_index_sections(sections);
     const ArchiveContents contents = writer.finish(std::move(sections));
     if (!destination->commit()) return false;
     // Beyond this point the file survives a crash, so PostgreSQL may remove its own copy.
@@ -134,7 +131,7 @@ class Passage {
       offset += count;
     }
     require_unchanged(offset, length);
-    if (indexer) index_ = indexer->finish();
+    if (indexer) finish_index(*indexer);
     return hash.value();
   }
 
@@ -149,6 +146,23 @@ class Passage {
     if (!name_.has_pages() || index_) return std::nullopt;
     const SegmentSize size = request_.cluster.identity.segment_size;
     return std::make_optional<SegmentIndexer>(name_.segment.start(size), size);
+  }
+
+  void finish_index(SegmentIndexer& indexer) {
+    index_ = indexer.finish();
+    details_ = indexer.take_details();
+  }
+
+  // Least wanted first, so that what is asked for at every question lies at the file's end.
+  void append_index_sections(std::vector<Section>& sections) const {
+    sections.push_back(
+        {.id = kChangedBlocksSection, .bytes = encode_changed_blocks(details_.changed_blocks)});
+    if (!details_.relations.empty()) {
+      sections.push_back(
+          {.id = kRelationChangesSection, .bytes = encode_relation_changes(details_.relations)});
+    }
+    sections.push_back({.id = kTransactionsSection, .bytes = encode_xids(details_.xids)});
+    sections.push_back({.id = kWalIndexSection, .bytes = encode_index(*index_)});
   }
 
   FileIdentity identity(FileKind kind, const std::string& key, std::uint64_t length) const {
@@ -178,6 +192,7 @@ class Passage {
   const File& source_;
   Ring ring_;
   std::optional<SegmentIndex> index_;
+  SegmentDetails details_;
   std::optional<WalFileEntry> entry_;
 };
 

@@ -35,7 +35,8 @@ std::uint64_t to_lsn(const std::string& text) {
                .message = fmt::format("the server sent \"{}\" where an LSN was expected", text)});
 }
 
-ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication) {
+ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication,
+                                   const std::string& database) {
   char* message = nullptr;
   PQconninfoOption* options = PQconninfoParse(connection.c_str(), &message);
   if (options == nullptr) {
@@ -53,10 +54,15 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
     keywords.push_back("replication");
     values.push_back(replication.c_str());
   }
+  if (!database.empty()) {
+    keywords.push_back("dbname");
+    values.push_back(database.c_str());
+  }
   for (const PQconninfoOption* option = options; option->keyword != nullptr; ++option) {
     const std::string_view keyword = option->keyword;
     if (option->val == nullptr || keyword == "application_name" || keyword == "replication")
       continue;
+    if (keyword == "dbname" && !database.empty()) continue;
     keywords.push_back(option->keyword);
     values.push_back(option->val);
   }

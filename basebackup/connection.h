@@ -19,8 +19,10 @@ struct ResultClearer {
 using ResultHandle = std::unique_ptr<PGresult, ResultClearer>;
 
 // `connection` is a libpq string; passwords come from .pgpass or a service file. `replication` is
-// empty, or the value of libpq's option of that name. The session names this host and process.
-ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication);
+// empty, or the value of libpq's option of that name; `database` is empty, or another one than the
+// string's. The session names this host and process.
+ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication,
+                                   const std::string& database = {});
 
 // Throws kSystem with the server's words.
 [[noreturn]] void throw_server_error(const PGconn* link, const PGresult* result);

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/wal_contents.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "io/file.h"
@@ -48,12 +49,6 @@ bool is_folder_of(const std::string& folder, const std::vector<WalFileName>& nam
   return any;
 }
 
-const SegmentRow* find_whole(const ClusterRows& rows, const SegmentName& name) {
-  const auto found = std::find_if(rows.segments.begin(), rows.segments.end(),
-                                  [&](const SegmentRow& row) { return row.name == name; });
-  return found == rows.segments.end() ? nullptr : &*found;
-}
-
 SegmentIndex index_of(const File& file, const SegmentName& name, SegmentSize size) {
   SegmentIndexer indexer(name.start(size), size);
   scan_wal_file(file, [&](ByteSpan pages) { indexer.feed(pages); });
@@ -66,15 +61,36 @@ void add_segment(ClusterRows& rows, const std::string& path, const WalFileName& 
   std::array<std::byte, kLongPageHeaderSize> header{};
   const std::size_t count = file.read_at(0, header);
   check_segment_header(ByteSpan(header).first(count), file.size(), name.segment, cluster);
-  if (find_whole(rows, name.segment) != nullptr) return;
+  if (rows.wal.find_whole(name.segment)) return;
   SegmentRow row{.name = name.segment, .key = path, .archived_at = now()};
   row.index = index_of(file, name.segment, cluster.segment_size);
   if (!row.index.complete && !row.index.damaged) {
     row.kind = StoredWalName::Kind::kTail;
-    rows.beginnings.push_back(std::move(row));
-  } else {
-    rows.segments.push_back(std::move(row));
   }
+  rows.wal.add(std::move(row), cluster.segment_size, cluster.postgres_version);
+}
+
+// Rescued rows lie in the logs that were added to, which are in memory.
+template <typename Visit>
+void for_each_rescued(const ClusterRows& rows, const Visit& visit) {
+  for (const auto& [key, log] : rows.wal.added_logs()) {
+    for (const auto* list : {&log->segments, &log->beginnings}) {
+      for (const SegmentRow& row : *list) {
+        if (is_rescued(row)) visit(row);
+      }
+    }
+  }
+}
+
+// The first whole segment from `name` on that is stored and not rescued.
+std::optional<SegmentName> stored_after(const ClusterRows& rows, SegmentName name) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  while (const auto next = rows.wal.next_stored(name)) {
+    const RowPointer row = rows.wal.find_whole(*next);
+    if (row && !is_rescued(*row)) return next;
+    name = next->next(size);
+  }
+  return std::nullopt;
 }
 
 void add_history(ClusterRows& rows, const std::string& path, const WalFileName& name) {
@@ -143,11 +159,6 @@ void add_rescued_wal(ClusterRows& rows, const std::string& folder) {
       log_warning(fmt::format("--wal-from: \"{}\" is passed over: {}", name.text, error.what()));
     }
   }
-  const auto by_position = [](const SegmentRow& a, const SegmentRow& b) {
-    return std::tie(a.name, a.key) < std::tie(b.name, b.key);
-  };
-  std::sort(rows.segments.begin(), rows.segments.end(), by_position);
-  std::sort(rows.beginnings.begin(), rows.beginnings.end(), by_position);
   std::sort(rows.histories.begin(), rows.histories.end(),
             [](const HistoryFile& a, const HistoryFile& b) { return a.timeline < b.timeline; });
 }
@@ -162,38 +173,27 @@ void refuse_shadowed_wal(const ClusterRows& rows) {
                                        stored),
                  .hint = fmt::format("Run: pitr push --from {}", parent_directory(row.key))});
   };
-  const auto check = [&](const SegmentRow& row) {
-    if (!is_rescued(row)) return;
-    for (const SegmentRow& other : rows.segments) {
-      if (!is_rescued(other) && other.name.timeline == row.name.timeline && row.name < other.name) {
-        refuse(row, other.name.to_string());
-      }
+  for_each_rescued(rows, [&](const SegmentRow& row) {
+    const SegmentSize size = rows.cluster.identity.segment_size;
+    if (const auto later = stored_after(rows, row.name.next(size))) {
+      refuse(row, later->to_string());
     }
-    for (const SegmentRow& other : rows.beginnings) {
+    for (const SegmentRow& other : rows.wal.load(row.name.timeline, row.name.log)->beginnings) {
       if (!is_rescued(other) && other.name == row.name)
         refuse(row, std::string(last_part(other.key)));
     }
-  };
-  for (const SegmentRow& row : rows.segments)
-    check(row);
-  for (const SegmentRow& row : rows.beginnings)
-    check(row);
+  });
 }
 
 std::size_t place_rescued_wal(const ClusterRows& rows, const std::string& folder,
                               const std::string& wal_directory,
                               const std::optional<FileOwner>& owner) {
   std::size_t placed = 0;
-  const auto place = [&](const SegmentRow& row) {
-    if (!is_rescued(row)) return;
+  for_each_rescued(rows, [&](const SegmentRow& row) {
     const std::string name = row.name.to_string();
     copy_durably(folder + "/" + name, wal_directory + "/" + name, owner);
     ++placed;
-  };
-  for (const SegmentRow& row : rows.segments)
-    place(row);
-  for (const SegmentRow& row : rows.beginnings)
-    place(row);
+  });
   for (const HistoryFile& history : rows.histories) {
     const std::string name = history_file_name(history.timeline);
     const std::string path = folder + "/" + name;

@@ -18,7 +18,7 @@
 #include "basebackup/file_copier.h"
 #include "basebackup/history_files.h"
 #include "basebackup/stream_copy.h"
-#include "catalog/cluster_rows.h"
+#include "catalog/wal_contents.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/process.h"
@@ -256,8 +256,7 @@ std::optional<Instant> last_commit_of(const BackupRequest& request, const Backup
   for (; segment <= last; segment = segment.next(size)) {
     const std::string key = wal_key(request.cluster.key, *WalFileName::parse(segment.to_string()));
     const SegmentRow row{.name = segment, .key = key};
-    for (const TransactionEnd& transaction :
-         read_transactions(storage, request.cluster, row, nullptr)) {
+    for (const TransactionEnd& transaction : read_transactions(storage, request.cluster, row)) {
       if (!transaction.is_commit || transaction.start >= summary.stop_lsn) continue;
       const Instant time = from_postgres_time(transaction.time);
       greatest = std::max(greatest.value_or(time), time);

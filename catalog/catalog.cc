@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 // The only format there is; a catalog of another one is begun anew.
 constexpr const char* kFormatKey = "format";
-constexpr const char* kFormat = "1";
+constexpr const char* kFormat = "2";
 
 [[noreturn]] void throw_catalog_error(const rocksdb::Status& status) {
   throw Error({.kind = status.IsCorruption() ? ErrorKind::kCorrupt : ErrorKind::kSystem,
@@ -69,6 +69,9 @@ std::string wal_row_key(const std::string& storage_key) {
                      name->segment.timeline, name->segment.log, name->segment.segment,
                      last_part(storage_key));
 }
+
+// wal/<cluster>/<timeline>/<log>
+std::string log_row_key(const std::string& folder) { return "log/" + folder.substr(4); }
 
 std::string backup_row_key(const ClusterKey& cluster, const std::string& id) {
   return fmt::format("backup/{}/{}", cluster.to_string(), id);
@@ -192,6 +195,28 @@ struct Catalog::State {
     }
   }
 
+  // The value is the stamp, as a text, and the summary.
+  bool find_log(const std::string& folder, const std::string& stamp, LogSummary& summary) const {
+    const auto value = get(log_row_key(folder));
+    if (!value) return false;
+    try {
+      ByteReader reader(as_byte_span(*value));
+      if (reader.get_text() != stamp) return false;
+      summary = decode_log_summary(reader.get_bytes(reader.remaining()));
+      return true;
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  void put_log(const std::string& folder, const std::string& stamp,
+               const LogSummary& summary) const {
+    ByteWriter writer;
+    writer.put_text(stamp);
+    writer.put_bytes(encode_log_summary(summary));
+    put(log_row_key(folder), writer.bytes());
+  }
+
   bool find_backup(const ClusterKey& cluster, const std::string& id, BackupSummary& summary) const {
     const auto value = get(backup_row_key(cluster, id));
     if (!value) return false;
@@ -204,11 +229,11 @@ struct Catalog::State {
   }
 };
 
-Catalog::Catalog(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Catalog::Catalog(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Catalog::~Catalog() = default;
 
 std::unique_ptr<Catalog> Catalog::open_for_read(const std::string& state_directory) {
-  auto state = std::make_unique<State>();
+  auto state = std::make_shared<State>();
   const std::string folder = catalog_folder(state_directory);
   if (access((folder + "/CURRENT").c_str(), R_OK) == 0) {
     rocksdb::DB* opened = nullptr;
@@ -231,7 +256,7 @@ std::unique_ptr<Catalog> Catalog::open_for_update(const std::string& state_direc
                                                   std::chrono::milliseconds timeout,
                                                   const std::string& command, bool anew) {
   create_directories(state_directory);
-  auto state = std::make_unique<State>();
+  auto state = std::make_shared<State>();
   state->lock = std::make_unique<CatalogLock>(state_directory, timeout, command);
   if (anew) remove_database(catalog_folder(state_directory));
   state->database = open_database(catalog_folder(state_directory));
@@ -247,30 +272,34 @@ std::unique_ptr<Catalog> Catalog::open_for_update(const std::string& state_direc
 }
 
 RowCache Catalog::row_cache(const ClusterKey& cluster) {
-  const State* state = state_.get();
-  return {.find_wal = [state](const std::string& key,
-                              WalFileEntry& entry) { return state->find_wal(key, entry); },
-          .put_wal =
-              [state](const WalFileEntry& entry) {
-                state->put(wal_row_key(entry.key), encode_entry(entry));
-              },
-          .find_backup =
-              [state, cluster](const std::string& id, BackupSummary& summary) {
-                return state->find_backup(cluster, id, summary);
-              },
-          .put_backup =
-              [state, cluster](const BackupSummary& summary) {
-                state->put(backup_row_key(cluster, summary.id), encode_summary(summary));
-              },
-          .find_history =
-              [state, cluster](TimelineId timeline) {
-                return state->get(timeline_row_key(cluster, timeline));
-              },
-          .put_history =
-              [state, cluster](const HistoryFile& history) {
-                state->put(timeline_row_key(cluster, history.timeline),
-                           as_byte_span(history.contents));
-              }};
+  const std::shared_ptr<const State> state = state_;
+  return {
+      .find_wal = [state](const std::string& key,
+                          WalFileEntry& entry) { return state->find_wal(key, entry); },
+      .put_wal =
+          [state](const WalFileEntry& entry) {
+            state->put(wal_row_key(entry.key), encode_entry(entry));
+          },
+      .find_log = [state](const std::string& folder, const std::string& stamp,
+                          LogSummary& summary) { return state->find_log(folder, stamp, summary); },
+      .put_log = [state](const std::string& folder, const std::string& stamp,
+                         const LogSummary& summary) { state->put_log(folder, stamp, summary); },
+      .find_backup =
+          [state, cluster](const std::string& id, BackupSummary& summary) {
+            return state->find_backup(cluster, id, summary);
+          },
+      .put_backup =
+          [state, cluster](const BackupSummary& summary) {
+            state->put(backup_row_key(cluster, summary.id), encode_summary(summary));
+          },
+      .find_history =
+          [state, cluster](TimelineId timeline) {
+            return state->get(timeline_row_key(cluster, timeline));
+          },
+      .put_history =
+          [state, cluster](const HistoryFile& history) {
+            state->put(timeline_row_key(cluster, history.timeline), as_byte_span(history.contents));
+          }};
 }
 
 void Catalog::sync() {

@@ -32,7 +32,7 @@ class Catalog {
   Catalog& operator=(Catalog&&) = delete;
   ~Catalog();
 
-  // Remembers (opened for update) and finds what read_rows() asks for. The catalog must outlive it.
+  // Remembers (opened for update) and finds what read_rows() asks for. It keeps the database open.
   RowCache row_cache(const ClusterKey& cluster);
 
   // Makes what was remembered durable; opened for update.
@@ -40,9 +40,9 @@ class Catalog {
 
  private:
   struct State;
-  explicit Catalog(std::unique_ptr<State> state);
+  explicit Catalog(std::shared_ptr<State> state);
 
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace pitr

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/error.h"
+#include "common/units.h"
 
 namespace pitr {
 
@@ -48,13 +49,13 @@ std::optional<SegmentRow> cached_row(const RowCache& cache, const StoredWalName&
 
 // Runs `step`; what is damaged is noted, everything else goes on to the caller.
 template <typename Step>
-bool note_damage(ClusterRows& rows, const std::string& key, const Step& step) {
+bool note_damage(std::vector<std::string>& unreadable, const std::string& key, const Step& step) {
   try {
     step();
     return true;
   } catch (const Error& error) {
     if (error.report().kind != ErrorKind::kCorrupt) throw;
-    rows.unreadable.push_back(fmt::format("{}: {}", key, error.what()));
+    unreadable.push_back(fmt::format("{}: {}", key, error.what()));
     return false;
   }
 }
@@ -68,12 +69,125 @@ SegmentRow unreadable_row(const StoredWalName& name, const std::string& key, Seg
   return row;
 }
 
-void read_histories(Storage& storage, const RowCache& cache, ClusterRows& rows) {
-  const ClusterKey& cluster = rows.cluster.key;
+// Reads the rows of one log after the other.
+class LogReader {
+ public:
+  LogReader(Storage& storage, const ClusterRecord& cluster, const RowCache& cache)
+      : storage_(storage), cluster_(cluster), cache_(cache) {}
+
+  std::string folder(TimelineId timeline, std::uint32_t log) const {
+    return fmt::format("{}/{:08X}", timeline_folder(cluster_.key, timeline), log);
+  }
+
+  LogRows read(TimelineId timeline, std::uint32_t log, std::vector<std::string>& unreadable) {
+    LogRows rows;
+    storage_.list(folder(timeline, log), "", [&](const std::string& key) {
+      const auto name = parse_wal_key(key);
+      if (!name || name->kind == StoredWalName::Kind::kBackupHistory) return true;
+      const bool is_whole = name->kind == StoredWalName::Kind::kSegment;
+      (is_whole ? rows.segments : rows.beginnings).push_back(read_row(*name, key, unreadable));
+      return true;
+    });
+    std::sort(rows.segments.begin(), rows.segments.end(), by_position);
+    std::sort(rows.beginnings.begin(), rows.beginnings.end(), by_position);
+    complete_open_records(rows.segments, following(rows), cluster_.identity.segment_size,
+                          cluster_.identity.postgres_version);
+    return rows;
+  }
+
+ private:
+  SegmentRow read_row(const StoredWalName& name, const std::string& key,
+                      std::vector<std::string>& unreadable) {
+    std::optional<SegmentRow> row;
+    const bool readable = note_damage(unreadable, key, [&] {
+      row = cached_row(cache_, name, key);
+      if (row) return;
+      const WalFileEntry entry = read_wal_entry(storage_, cluster_.key, key);
+      row = to_row(name, entry);
+      if (cache_.put_wal) cache_.put_wal(entry);
+    });
+    return readable ? std::move(*row) : unreadable_row(name, key, cluster_.identity.segment_size);
+  }
+
+  // The first segments of the next log, as far as a record goes that begins in this one.
+  std::vector<SegmentRow> following(const LogRows& rows) {
+    std::vector<SegmentRow> segments;
+    if (rows.segments.empty()) return segments;
+    const SegmentSize size = cluster_.identity.segment_size;
+    SegmentName name = rows.segments.back().name;
+    if (name.next(size).log == name.log) return segments;
+    JoinedRecord record(rows.segments.back().index);
+    while (record.is_open() && !record.is_whole()) {
+      name = name.next(size);
+      const std::string key = wal_key(cluster_.key, *WalFileName::parse(name.to_string()));
+      if (!storage_.open(key)) break;
+      std::vector<std::string> unreadable;
+      segments.push_back(read_row({.segment = name}, key, unreadable));
+      if (!record.join(segments.back().index)) break;
+    }
+    return segments;
+  }
+
+  Storage& storage_;
+  ClusterRecord cluster_;
+  RowCache cache_;
+};
+
+// A record that is still open at a log's end may be completed by the next log's first segment.
+bool is_settled(const LogRows& rows) {
+  if (rows.segments.empty()) return true;
+  const SegmentRow& last = rows.segments.back();
+  return last.index.open_record == 0 || last.open_record_completed;
+}
+
+LogSummary read_log(Storage& storage, LogReader& reader, const RowCache& cache, TimelineId timeline,
+                    std::uint32_t log, std::vector<std::string>& unreadable) {
+  const std::string folder = reader.folder(timeline, log);
+  // Taken before the folder is listed: what comes in between changes it.
+  const auto stamp = storage.stamp(folder);
+  LogSummary summary;
+  if (stamp && cache.find_log && cache.find_log(folder, *stamp, summary) &&
+      summary.timeline == timeline && summary.log == log) {
+    return summary;
+  }
+  const std::size_t unreadable_before = unreadable.size();
+  const LogRows rows = reader.read(timeline, log, unreadable);
+  summary = summarize(timeline, log, rows);
+  const bool lasts = stamp && is_settled(rows) && unreadable.size() == unreadable_before;
+  if (lasts && cache.put_log) cache.put_log(folder, *stamp, summary);
+  return summary;
+}
+
+WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache& cache,
+                 std::vector<std::string>& unreadable) {
+  const auto reader = std::make_shared<LogReader>(storage, cluster, cache);
+  std::vector<LogSummary> logs;
+  for (const std::string& name : storage.list_folders(wal_folder(cluster.key))) {
+    const auto timeline = parse_number(name, 16);
+    if (!timeline || name.size() != 8) continue;
+    const auto id = static_cast<TimelineId>(*timeline);
+    for (const std::string& log_name : storage.list_folders(timeline_folder(cluster.key, id))) {
+      const auto log = parse_number(log_name, 16);
+      if (!log || log_name.size() != 8) continue;
+      const LogSummary summary =
+          read_log(storage, *reader, cache, id, static_cast<std::uint32_t>(*log), unreadable);
+      if (summary.segments + summary.beginnings > 0) logs.push_back(summary);
+    }
+  }
+  return {std::move(logs), [reader](TimelineId timeline, std::uint32_t log) {
+            std::vector<std::string> known_already;
+            return reader->read(timeline, log, known_already);
+          }};
+}
+
+std::vector<HistoryFile> read_histories(Storage& storage, const ClusterKey& cluster,
+                                        const RowCache& cache,
+                                        std::vector<std::string>& unreadable) {
+  std::vector<HistoryFile> histories;
   storage.list(history_folder(cluster), "", [&](const std::string& key) {
     const auto name = WalFileName::parse(last_part(key));
     if (!name) return true;
-    note_damage(rows, key, [&] {
+    note_damage(unreadable, key, [&] {
       HistoryFile history{.timeline = name->segment.timeline};
       auto contents = cache.find_history ? cache.find_history(history.timeline) : std::nullopt;
       const bool is_new = !contents;
@@ -81,10 +195,33 @@ void read_histories(Storage& storage, const RowCache& cache, ClusterRows& rows) 
       if (!contents) return;
       history.contents = std::move(*contents);
       if (is_new && cache.put_history) cache.put_history(history);
-      rows.histories.push_back(std::move(history));
+      histories.push_back(std::move(history));
     });
     return true;
   });
+  return histories;
+}
+
+std::vector<BackupSummary> read_backups(Storage& storage, const ClusterKey& cluster,
+                                        const RowCache& cache,
+                                        std::vector<std::string>& unreadable) {
+  std::vector<BackupSummary> backups;
+  storage.list(backup_folder(cluster), "", [&](const std::string& key) {
+    note_damage(unreadable, key, [&] {
+      const std::string id(last_part(key));
+      BackupSummary summary;
+      if (!cache.find_backup || !cache.find_backup(id, summary)) {
+        summary = read_summary(storage, cluster, id);
+        if (cache.put_backup) cache.put_backup(summary);
+      }
+      backups.push_back(std::move(summary));
+    });
+    return true;
+  });
+  std::sort(backups.begin(), backups.end(), [](const BackupSummary& a, const BackupSummary& b) {
+    return std::tie(a.stop_lsn, a.id) < std::tie(b.stop_lsn, b.id);
+  });
+  return backups;
 }
 
 }  // namespace
@@ -105,124 +242,10 @@ WalFileEntry read_wal_entry(Storage& storage, const ClusterKey& cluster, const s
 
 ClusterRows read_rows(Storage& storage, const ClusterRecord& cluster, const RowCache& cache) {
   ClusterRows rows{.cluster = cluster};
-  storage.list(wal_folder(cluster.key), "", [&](const std::string& key) {
-    const auto name = parse_wal_key(key);
-    if (!name || name->kind == StoredWalName::Kind::kBackupHistory) return true;
-    std::optional<SegmentRow> row;
-    const bool readable = note_damage(rows, key, [&] {
-      row = cached_row(cache, *name, key);
-      if (row) return;
-      const WalFileEntry entry = read_wal_entry(storage, cluster.key, key);
-      row = to_row(*name, entry);
-      if (cache.put_wal) cache.put_wal(entry);
-    });
-    if (!readable) row = unreadable_row(*name, key, cluster.identity.segment_size);
-    const bool whole = name->kind == StoredWalName::Kind::kSegment;
-    (whole ? rows.segments : rows.beginnings).push_back(std::move(*row));
-    return true;
-  });
-  storage.list(backup_folder(cluster.key), "", [&](const std::string& key) {
-    note_damage(rows, key, [&] {
-      const std::string id(last_part(key));
-      BackupSummary summary;
-      if (!cache.find_backup || !cache.find_backup(id, summary)) {
-        summary = read_summary(storage, cluster.key, id);
-        if (cache.put_backup) cache.put_backup(summary);
-      }
-      rows.backups.push_back(std::move(summary));
-    });
-    return true;
-  });
-  read_histories(storage, cache, rows);
-  std::sort(rows.segments.begin(), rows.segments.end(), by_position);
-  std::sort(rows.beginnings.begin(), rows.beginnings.end(), by_position);
-  std::sort(rows.backups.begin(), rows.backups.end(),
-            [](const BackupSummary& a, const BackupSummary& b) {
-              return std::tie(a.stop_lsn, a.id) < std::tie(b.stop_lsn, b.id);
-            });
+  rows.wal = read_wal(storage, cluster, cache, rows.unreadable);
+  rows.backups = read_backups(storage, cluster.key, cache, rows.unreadable);
+  rows.histories = read_histories(storage, cluster.key, cache, rows.unreadable);
   return rows;
-}
-
-namespace {
-
-// Scans all of a segment; of a stored one, each block is verified.
-void scan_segment(Storage& storage, const ClusterRecord& cluster, const SegmentRow& row,
-                  RecordScanner& scanner) {
-  if (row.key.starts_with('/')) {
-    scan_wal_file(File::open_for_read(row.key), [&](ByteSpan pages) { scanner.feed(pages); });
-    return;
-  }
-  const auto file = open_stored_file(storage, row.key, cluster.key, last_part(row.key));
-  if (!file) {
-    throw Error({.kind = ErrorKind::kSystem,
-                 .message = fmt::format("stored file \"{}\" vanished", row.key)});
-  }
-  // A tail ends inside a page: whole pages are fed, the rest reads as the zeros that it is.
-  std::vector<std::byte> page;
-  file->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
-    const std::size_t whole = raw.size() / kUsualWalPageSize * kUsualWalPageSize;
-    scanner.feed(raw.first(whole));
-    page.assign(raw.begin() + static_cast<std::ptrdiff_t>(whole), raw.end());
-  });
-  if (!page.empty()) {
-    page.resize(kUsualWalPageSize);
-    scanner.feed(page);
-  }
-}
-
-}  // namespace
-
-std::vector<TransactionEnd> read_transactions(Storage& storage, const ClusterRecord& cluster,
-                                              const SegmentRow& row, const SegmentRow* next) {
-  std::vector<TransactionEnd> transactions;
-  const SegmentSize size = cluster.identity.segment_size;
-  RecordScanner scanner(
-      row.name.start(size), size,
-      {.on_transaction_end =
-           [&](const TransactionEnd& transaction) { transactions.push_back(transaction); },
-       .keep_subtransactions = true});
-  scan_segment(storage, cluster, row, scanner);
-  if (next != nullptr) {
-    const auto joined =
-        joined_transaction(row.index, next->index, cluster.identity.postgres_version);
-    if (joined) transactions.push_back(*joined);
-  }
-  return transactions;
-}
-
-std::optional<RecordPlace> find_record(Storage& storage, const ClusterRecord& cluster,
-                                       const SegmentRow& row, Lsn lsn) {
-  std::optional<RecordPlace> found;
-  const SegmentSize size = cluster.identity.segment_size;
-  RecordScanner scanner(row.name.start(size), size, {.on_record = [&](Lsn start, Lsn end) {
-                          if (!found && start >= lsn) found = RecordPlace{start, end};
-                        }});
-  scan_segment(storage, cluster, row, scanner);
-  if (!found && row.index.open_record >= lsn && row.index.open_record != 0) {
-    found = RecordPlace{.start = row.index.open_record};
-  }
-  return found;
-}
-
-std::optional<RecordPlace> find_removal(Storage& storage, const ClusterRecord& cluster,
-                                        const SegmentRow& row, Lsn lsn) {
-  std::optional<RecordPlace> found;
-  const SegmentSize size = cluster.identity.segment_size;
-  RecordScanner scanner(row.name.start(size), size, {.on_removal = [&](Lsn start) {
-                          if (!found && start >= lsn) found = RecordPlace{.start = start};
-                        }});
-  scan_segment(storage, cluster, row, scanner);
-  return found;
-}
-
-void scan_wal_file(const File& file, const std::function<void(ByteSpan pages)>& consumer) {
-  std::vector<std::byte> buffer(1U << 20);
-  for (std::uint64_t offset = 0;;) {
-    const std::size_t count = file.read_at(offset, buffer);
-    if (count == 0) return;
-    consumer(ByteSpan(buffer).first(count));
-    offset += count;
-  }
 }
 
 }  // namespace pitr

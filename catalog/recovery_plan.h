@@ -1,7 +1,7 @@
 // Decides, before anything is touched, whether a moment can be reached and from what.
 //
-// Pure over the rows and what `read` returns: the transactions of the one or two segments that the
-// rows point to. The rules are those of "Recovery targets" and "Timelines" in PostgreSQL's
+// Pure over the rows and what the reader returns: the transactions of the one or two segments that
+// the rows point to. The rules are those of "Recovery targets" and "Timelines" in PostgreSQL's
 // documentation and xlogrecovery.c; docs/recovery.md explains them to operators.
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "catalog/cluster_rows.h"
-#include "catalog/wal_path.h"
+#include "catalog/wal_contents.h"
 
 namespace pitr {
 
@@ -33,7 +33,10 @@ struct PlanRequest {
   std::optional<TimelineId> timeline;  // nothing: the newest on which the target can be reached
   bool newest_timeline = false;        // the newest of all, whether it reaches the target or not
   bool until_gap = false;              // the end of the WAL may be a gap
-  bool strict = false;                 // refuse a time after the last archived commit
+  // With an exclusive transaction: end with the last commit before it, so that a paused server does
+  // not hold its locks.
+  bool end_with_last_commit = false;
+  bool strict = false;  // refuse a time after the last archived commit
   Instant now;
 };
 
@@ -75,7 +78,11 @@ struct RecoveryPlan {
   std::string last_segment;
   std::uint64_t segment_count = 0;
   std::vector<std::string> missing;
-  std::vector<TablespaceCreation> tablespaces_created;  // on the path: replay uses these very paths
+  std::vector<TablespaceChange> tablespaces_created;  // on the path: replay uses these very paths
+  // What the server must be given at least, where the path raises it above the backup's.
+  std::optional<StandbySettings> required_settings;
+  // No hot standby by then: PostgreSQL would promote where it was told to pause.
+  bool cannot_pause = false;
   std::uint64_t bytes_to_fetch = 0;
   // A gap or a damaged segment lies behind the stop: PostgreSQL must not read ahead into it.
   bool unusable_wal_behind = false;
@@ -89,18 +96,22 @@ struct RecoveryPlan {
   bool reachable() const { return !reason.has_value(); }
 };
 
-// The transactions that end in a row's segment, in LSN order; `next` completes the last record.
-using TransactionReader =
-    std::function<std::vector<TransactionEnd>(const SegmentRow& row, const SegmentRow* next)>;
+// What a plan reads again, of the one or two segments that the rows point to.
+struct WalReader {
+  // See read_transactions().
+  std::function<std::vector<TransactionEnd>(const SegmentRow& row)> transactions;
+  // See read_xids(); null: every segment that may hold an id is read.
+  std::function<std::optional<std::vector<std::uint32_t>>(const SegmentRow& row)> xids = {};
+  // See find_record(); null: a target LSN is taken for the start of a record.
+  std::function<std::optional<RecordPlace>(const SegmentRow& row, Lsn lsn)> find_record = {};
+};
 
-// The first record that starts at or after a position in a row's segment; see find_record().
-using RecordFinder = std::function<std::optional<RecordPlace>(const SegmentRow& row, Lsn lsn)>;
+// The storage must outlive it.
+WalReader make_wal_reader(Storage& storage, const ClusterRecord& cluster);
 
-// Without `find` a target LSN is taken for the start of a record; `find_removal` is the same for
-// records that remove a database's or a tablespace's files.
+// The rows must outlive the plan.
 RecoveryPlan plan_recovery(const ClusterRows& rows, const PlanRequest& request,
-                           const TransactionReader& read, const RecordFinder& find = {},
-                           const RecordFinder& find_removal = {});
+                           const WalReader& reader);
 
 // What can be reached, per backup and timeline.
 std::vector<ReachableWindow> reachable_windows(const ClusterRows& rows);

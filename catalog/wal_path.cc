@@ -7,45 +7,10 @@
 
 namespace pitr {
 
-namespace {
-
-bool before(const SegmentRow& row, const SegmentName& name) { return row.name < name; }
-
-const SegmentRow* find_whole(const ClusterRows& rows, const SegmentName& name) {
-  const auto found = std::lower_bound(rows.segments.begin(), rows.segments.end(), name, before);
-  return found != rows.segments.end() && found->name == name ? &*found : nullptr;
-}
-
-// What pitr-restore serves where the whole segment is missing: the beginning with the most WAL.
-const SegmentRow* find_longest_beginning(const ClusterRows& rows, const SegmentName& name) {
-  const SegmentRow* longest = nullptr;
-  auto found = std::lower_bound(rows.beginnings.begin(), rows.beginnings.end(), name, before);
-  for (; found != rows.beginnings.end() && found->name == name; ++found) {
-    if (longest == nullptr || found->index.valid_end > longest->index.valid_end) longest = &*found;
-  }
-  return longest;
-}
-
-// The first segment of the timeline from `name` on of which anything is stored: what pitr-restore
-// takes for a gap.
-std::optional<SegmentName> next_stored(const ClusterRows& rows, const SegmentName& name) {
-  std::optional<SegmentName> next;
-  for (const auto* list : {&rows.segments, &rows.beginnings}) {
-    const auto found = std::lower_bound(list->begin(), list->end(), name, before);
-    if (found == list->end() || found->name.timeline != name.timeline) continue;
-    if (!next || found->name < *next) next = found->name;
-  }
-  return next;
-}
-
-}  // namespace
-
 std::vector<TimelineId> known_timelines(const ClusterRows& rows) {
   std::set<TimelineId> timelines;
-  for (const SegmentRow& row : rows.segments)
-    timelines.insert(row.name.timeline);
-  for (const SegmentRow& row : rows.beginnings)
-    timelines.insert(row.name.timeline);
+  for (const LogSummary& log : rows.wal.logs())
+    timelines.insert(log.timeline);
   for (const HistoryFile& history : rows.histories)
     timelines.insert(history.timeline);
   for (const BackupSummary& backup : rows.backups)
@@ -70,86 +35,342 @@ std::optional<std::vector<TimelineStretch>> timeline_path(const ClusterRows& row
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) {
   const SegmentSize size = rows.cluster.identity.segment_size;
   std::vector<SegmentGap> gaps;
-  const SegmentRow* previous = nullptr;
-  for (const SegmentRow& row : rows.segments) {
-    if (row.name.timeline != timeline) continue;
-    if (previous != nullptr && previous->name.next(size) != row.name) {
-      gaps.push_back({.after = previous->name,
-                      .before = row.name,
-                      .missing = row.name.number(size) - previous->name.number(size) - 1});
+  std::optional<SegmentName> previous;
+  const auto pass = [&](const SegmentName& first, const SegmentName& last) {
+    if (previous && previous->next(size) != first) {
+      gaps.push_back({.after = *previous,
+                      .before = first,
+                      .missing = first.number(size) - previous->number(size) - 1});
     }
-    previous = &row;
+    previous = last;
+  };
+  for (const LogSummary& log : rows.wal.logs()) {
+    if (log.timeline != timeline || log.segments == 0) continue;
+    if (log.is_contiguous()) {
+      pass({timeline, log.log, log.first}, {timeline, log.log, log.last});
+      continue;
+    }
+    for (const SegmentRow& row : rows.wal.load(timeline, log.log)->segments)
+      pass(row.name, row.name);
   }
   return gaps;
 }
 
-Lsn WalPath::last_record() const {
-  for (auto it = segments.rbegin(); it != segments.rend(); ++it) {
-    if (it->row->index.last_record != 0) return std::min(it->row->index.last_record, it->end - 1);
+WalPath::WalPath(const ClusterRows& rows, std::shared_ptr<const UnbrokenWal> wal, Lsn start)
+    : rows_(&rows), wal_(std::move(wal)), start_(start) {}
+
+bool WalPath::empty() const { return !wal_->covers(start_); }
+
+PathSegment WalPath::segment_of(const PathPiece& piece, std::uint32_t number) const {
+  const SegmentSize size = rows_->cluster.identity.segment_size;
+  const SegmentName name{piece.timeline, piece.log, number};
+  RowPointer row = piece.only ? piece.only : rows_->wal.find_whole(name);
+  if (!row) {
+    throw Error({.kind = ErrorKind::kSystem,
+                 .message = "stored segment \"" + name.to_string() + "\" vanished"});
   }
-  return 0;
+  const Lsn begin = piece.begin + Lsn{number - piece.first} * size;
+  return {.row = std::move(row),
+          .begin = std::max(start_, begin),
+          .end = std::min(piece.end, begin + size)};
+}
+
+std::uint32_t WalPath::first_number(const PathPiece& piece, Lsn from) const {
+  const SegmentSize size = rows_->cluster.identity.segment_size;
+  from = std::max(from, start_);
+  if (from <= piece.begin) return piece.first;
+  return piece.first + static_cast<std::uint32_t>((from - piece.begin) / size);
+}
+
+bool WalPath::passes(const PathPiece& piece, const Wanted& wanted) const {
+  if (!wanted) return true;
+  if (piece.only) return wanted(totals_of(piece.only->index));
+  const LogSummary* log = rows_->wal.find_log(piece.timeline, piece.log);
+  return log == nullptr || wanted(log->totals);
+}
+
+void WalPath::visit(Lsn from, const Wanted& wanted, const Visit& visit) const {
+  for (const PathPiece& piece : wal_->pieces) {
+    if (piece.end <= std::max(from, start_) || !passes(piece, wanted)) continue;
+    for (std::uint32_t i = first_number(piece, from); i <= piece.last; ++i) {
+      const PathSegment segment = segment_of(piece, i);
+      if (wanted && !wanted(totals_of(segment.row->index))) continue;
+      if (!visit(segment)) return;
+    }
+  }
+}
+
+void WalPath::visit_backward(Lsn before, const Wanted& wanted, const Visit& visit) const {
+  const SegmentSize size = rows_->cluster.identity.segment_size;
+  for (auto piece = wal_->pieces.rbegin(); piece != wal_->pieces.rend(); ++piece) {
+    if (piece->end <= start_) return;
+    if (piece->begin >= before || !passes(*piece, wanted)) continue;
+    for (std::uint32_t i = piece->last + 1; i > first_number(*piece, start_); --i) {
+      if (piece->begin + Lsn{i - 1 - piece->first} * size >= before) continue;
+      const PathSegment segment = segment_of(*piece, i - 1);
+      if (wanted && !wanted(totals_of(segment.row->index))) continue;
+      if (!visit(segment)) return;
+    }
+  }
+}
+
+WalPath::Extent WalPath::extent(Lsn until) const {
+  const SegmentSize size = rows_->cluster.identity.segment_size;
+  Extent extent;
+  const auto count = [&](const SegmentName& first, const SegmentName& last, std::uint64_t segments,
+                         std::uint64_t bytes, std::uint64_t next_xid) {
+    if (extent.segments == 0) extent.first = first;
+    extent.last = last;
+    extent.segments += segments;
+    extent.stored_bytes += bytes;
+    if (next_xid != 0) extent.next_xid = next_xid;
+  };
+  for (const PathPiece& piece : wal_->pieces) {
+    if (piece.end <= start_) continue;
+    if (piece.begin > until) break;
+    const LogSummary* log = rows_->wal.find_log(piece.timeline, piece.log);
+    const bool is_whole_log = !piece.only && log != nullptr &&
+                              log->segments == piece.segment_count() && piece.begin >= start_ &&
+                              piece.begin + (piece.segment_count() - 1) * size <= until;
+    if (is_whole_log) {
+      count({piece.timeline, piece.log, piece.first}, {piece.timeline, piece.log, piece.last},
+            log->segments, log->stored_bytes, log->totals.next_xid);
+      continue;
+    }
+    for (std::uint32_t i = first_number(piece, start_); i <= piece.last; ++i) {
+      if (piece.begin + Lsn{i - piece.first} * size > until) break;
+      const PathSegment segment = segment_of(piece, i);
+      count(segment.row->name, segment.row->name, 1, segment.row->stored_bytes,
+            segment.row->index.next_xid());
+    }
+  }
+  return extent;
+}
+
+PathSegment WalPath::segment_at(Lsn lsn) const {
+  lsn = std::max(lsn, start_);
+  for (const PathPiece& piece : wal_->pieces) {
+    if (lsn < piece.end) return segment_of(piece, std::min(first_number(piece, lsn), piece.last));
+  }
+  return last_segment();
+}
+
+PathSegment WalPath::end_of_record_from(Lsn start) const {
+  const SegmentSize size = rows_->cluster.identity.segment_size;
+  std::optional<PathSegment> found;
+  visit(start / size * size + size, {}, [&](const PathSegment& segment) {
+    found = segment;
+    return segment.row->index.first_record == 0;  // the record goes on, or ends at the very end
+  });
+  return found.value_or(last_segment());
+}
+
+PathSegment WalPath::last_segment() const {
+  return segment_of(wal_->pieces.back(), wal_->pieces.back().last);
+}
+
+Lsn WalPath::last_record() const {
+  Lsn last = 0;
+  visit_backward(kEndOfTime, {}, [&](const PathSegment& segment) {
+    const Lsn record = segment.row->index.last_record;
+    if (record != 0) last = std::min(record, segment.end - 1);
+    return record == 0;
+  });
+  return last;
 }
 
 Lsn WalPath::end_of_records() const {
-  for (auto it = segments.rbegin(); it != segments.rend(); ++it) {
-    if (it->row->index.end_of_records != 0) return std::min(it->row->index.end_of_records, it->end);
-  }
-  return 0;
+  Lsn last = 0;
+  visit_backward(kEndOfTime, {}, [&](const PathSegment& segment) {
+    const Lsn end = segment.row->index.end_of_records;
+    if (end != 0) last = std::min(end, segment.end);
+    return end == 0;
+  });
+  return last;
+}
+
+bool WalPath::has_wal_up_to(Lsn lsn) const {
+  if (empty()) return false;
+  // Of a segment that is followed by another every byte is WAL.
+  if (lsn < wal_->pieces.back().begin) return true;
+  return last_segment().row->index.valid_end >= lsn;
 }
 
 std::optional<Lsn> WalPath::fork_inside() const {
-  if (segments.empty()) return std::nullopt;
-  const PathSegment& last = segments.back();
+  if (empty()) return std::nullopt;
+  const PathSegment last = last_segment();
   return last.row->index.end_of_records > last.end ? std::optional(last.end) : std::nullopt;
 }
 
-WalPath follow_wal(const ClusterRows& rows, std::vector<TimelineStretch> stretches, Lsn start) {
-  const SegmentSize size = rows.cluster.identity.segment_size;
-  WalPath path{.stretches = std::move(stretches)};
-  for (Lsn position = start / size * size;; position += size) {
+namespace {
+
+// Follows the WAL from one position on, as far as it is unbroken.
+class WalFollower {
+ public:
+  WalFollower(const ClusterRows& rows, const std::vector<TimelineStretch>& stretches, Lsn start)
+      : rows_(rows), size_(rows.cluster.identity.segment_size), position_(start / size_ * size_) {
+    wal_.stretches = stretches;
+  }
+
+  UnbrokenWal follow() {
+    while (take_log() || take_segment()) {
+    }
+    return std::move(wal_);
+  }
+
+ private:
+  // The newest stretch that has begun in the segment at the position.
+  std::size_t stretch_here() const {
+    std::size_t i = wal_.stretches.size() - 1;
+    while (i > 0 && wal_.stretches[i].begin / size_ * size_ > position_)
+      --i;
+    return i;
+  }
+
+  // What is left of a log that is unbroken, at once; false where it must be looked at closely.
+  bool take_log() {
+    const std::size_t here = stretch_here();
+    const TimelineStretch& stretch = wal_.stretches[here];
+    const SegmentName name = SegmentName::containing(stretch.timeline, position_, size_);
+    const LogSummary* log = rows_.wal.find_log(name.timeline, name.log);
+    if (log == nullptr || !log->unbroken || name.segment < log->first || name.segment > log->last) {
+      return false;
+    }
+    std::uint32_t last = log->last;
+    if (here + 1 < wal_.stretches.size()) {
+      const Lsn fork_segment = wal_.stretches[here + 1].begin / size_ * size_;
+      const std::uint64_t before_fork = (fork_segment - position_) / size_;
+      last =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(last, name.segment + before_fork - 1));
+    }
+    const Lsn end = position_ + (Lsn{last} - name.segment + 1) * size_;
+    append({.timeline = name.timeline,
+            .log = name.log,
+            .first = name.segment,
+            .last = last,
+            .begin = position_,
+            .end = end,
+            .only = nullptr});
+    position_ = end;
+    return true;
+  }
+
+  // False: the path ends here.
+  bool take_segment() {
     // PostgreSQL asks the newest timeline of the path that has begun in this segment, then its
     // ancestors: the first segment of a timeline also holds its parent's records up to the fork.
-    const SegmentRow* found = nullptr;
+    RowPointer found;
     Lsn end = kEndOfTime;
-    TimelineId wanted = 0;
-    for (auto it = path.stretches.rbegin(); it != path.stretches.rend() && found == nullptr; ++it) {
-      if (it->begin / size * size > position) continue;
-      const SegmentName name = SegmentName::containing(it->timeline, position, size);
-      if (wanted == 0) wanted = it->timeline;
-      found = find_whole(rows, name);
-      if (found == nullptr) found = find_longest_beginning(rows, name);
-      end = it->end;
+    const std::size_t here = stretch_here();
+    const TimelineId wanted = wal_.stretches[here].timeline;
+    for (std::size_t i = here + 1; i > 0 && !found; --i) {
+      const TimelineStretch& stretch = wal_.stretches[i - 1];
+      const SegmentName name = SegmentName::containing(stretch.timeline, position_, size_);
+      found = rows_.wal.find_whole(name);
+      if (!found) found = rows_.wal.find_longest_beginning(name);
+      end = stretch.end;
       // A parent's segment stands in only for the one that holds the fork.
-      if (it->begin < position) break;
+      if (stretch.begin < position_) break;
     }
-    const SegmentName name = SegmentName::containing(wanted, position, size);
-    if (found != nullptr && found->index.damaged) {
-      // pitr-restore refuses it: recovery would end inside, as if the WAL did.
-      path.missing = path.behind_gap.emplace(found->name);
-      path.damaged = true;
-      return path;
-    }
-    if (found == nullptr) {
-      path.missing = name;
-      path.behind_gap = next_stored(rows, name);
-      // The path may go on behind it on a later timeline.
-      for (const TimelineStretch& stretch : path.stretches) {
-        if (path.behind_gap || stretch.begin <= position) continue;
-        path.behind_gap =
-            next_stored(rows, SegmentName::containing(stretch.timeline, stretch.begin, size));
-      }
-      return path;
-    }
-    path.segments.push_back(
-        {.row = found, .begin = std::max(start, position), .end = std::min(end, position + size)});
-    const bool ends_here = found->kind != StoredWalName::Kind::kSegment || !found->index.complete ||
+    const SegmentName name = SegmentName::containing(wanted, position_, size_);
+    if (!found) return end_at_gap(name);
+    // pitr-restore refuses it: recovery would end inside, as if the WAL did.
+    if (found->index.damaged) return end_at_damage(found->name);
+    const bool stands_in = found->kind != StoredWalName::Kind::kSegment || !found->index.complete ||
                            found->name.timeline != wanted;
-    if (ends_here) {
-      path.missing = name;  // the whole of it
-      path.behind_gap = next_stored(rows, name.next(size));
-      return path;
-    }
+    append({.timeline = found->name.timeline,
+            .log = found->name.log,
+            .first = found->name.segment,
+            .last = found->name.segment,
+            .begin = position_,
+            .end = std::min(end, position_ + size_),
+            .only = stands_in ? found : nullptr});
+    position_ += size_;
+    if (found->open_record_is_damaged) return end_at_damage(name.next(size_));
+    if (!stands_in) return true;
+    wal_.missing = name;  // the whole of it
+    wal_.behind_gap = rows_.wal.next_stored(name.next(size_));
+    return false;
   }
+
+  bool end_at_damage(const SegmentName& name) {
+    wal_.missing = wal_.behind_gap.emplace(name);
+    wal_.damaged = true;
+    return false;
+  }
+
+  bool end_at_gap(const SegmentName& name) {
+    wal_.missing = name;
+    wal_.behind_gap = rows_.wal.next_stored(name);
+    // The path may go on behind it on a later timeline.
+    for (const TimelineStretch& stretch : wal_.stretches) {
+      if (wal_.behind_gap || stretch.begin <= position_) continue;
+      wal_.behind_gap =
+          rows_.wal.next_stored(SegmentName::containing(stretch.timeline, stretch.begin, size_));
+    }
+    return false;
+  }
+
+  void append(PathPiece piece) {
+    if (!wal_.pieces.empty()) {
+      PathPiece& last = wal_.pieces.back();
+      const bool goes_on = !last.only && !piece.only && last.timeline == piece.timeline &&
+                           last.log == piece.log && last.last + 1 == piece.first;
+      if (goes_on) {
+        last.last = piece.last;
+        last.end = piece.end;
+        return;
+      }
+      if (last.timeline != piece.timeline) complete_last(piece);
+    }
+    wal_.pieces.push_back(std::move(piece));
+  }
+
+  // A record that begins in the parent's last segment ends in the child's first one: where the
+  // parent's own is not stored, only the path knows.
+  void complete_last(const PathPiece& next) {
+    PathPiece& last = wal_.pieces.back();
+    const SegmentName name{last.timeline, last.log, last.last};
+    const RowPointer row = last.only ? last.only : rows_.wal.find_whole(name);
+    const RowPointer following =
+        next.only ? next.only : rows_.wal.find_whole({next.timeline, next.log, next.first});
+    if (!row || !following || row->open_record_completed || row->index.open_record == 0) return;
+    JoinedRecord record(row->index);
+    if (!record.join(following->index) || !record.is_whole()) return;
+    auto completed = std::make_shared<SegmentRow>(*row);
+    complete_open_record(*completed, record, {following->key},
+                         rows_.cluster.identity.postgres_version);
+    PathPiece own = last;
+    own.first = own.last;
+    own.begin = next.begin - size_;
+    own.only = std::move(completed);
+    if (last.first == last.last) {
+      last = std::move(own);
+      return;
+    }
+    --last.last;
+    last.end = own.begin;
+    wal_.pieces.push_back(std::move(own));
+  }
+
+  const ClusterRows& rows_;
+  SegmentSize size_;
+  Lsn position_;
+  UnbrokenWal wal_;
+};
+
+}  // namespace
+
+TimelineWal::TimelineWal(const ClusterRows& rows, std::vector<TimelineStretch> stretches)
+    : rows_(rows), stretches_(std::move(stretches)) {}
+
+WalPath TimelineWal::from(Lsn start) {
+  for (const auto& wal : known_) {
+    if (wal->covers(start)) return {rows_, wal, start};
+  }
+  known_.push_back(
+      std::make_shared<const UnbrokenWal>(WalFollower(rows_, stretches_, start).follow()));
+  return {rows_, known_.back(), start};
 }
 
 }  // namespace pitr

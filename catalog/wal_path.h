@@ -2,7 +2,8 @@
 // as PostgreSQL will ask for it.
 #pragma once
 
-#include <map>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,28 +30,109 @@ std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline);
 
 // One segment of the path. Records before `begin` or from `end` on are not replayed from it.
 struct PathSegment {
-  const SegmentRow* row = nullptr;
+  RowPointer row;
   Lsn begin = 0;
   Lsn end = 0;
+
+  bool replays(Lsn record) const { return record >= begin && record < end; }
 };
 
-struct WalPath {
+// Consecutive segments of one log, or a single one that stands in for another.
+struct PathPiece {
+  TimelineId timeline = 0;
+  std::uint32_t log = 0;
+  std::uint32_t first = 0;  // numbers in the log
+  std::uint32_t last = 0;
+  Lsn begin = 0;  // of the first segment
+  Lsn end = 0;    // of the last segment, or of what is replayed of it
+  RowPointer only;
+
+  std::uint64_t segment_count() const { return std::uint64_t{last} - first + 1; }
+};
+
+// A stretch of WAL without a gap.
+struct UnbrokenWal {
   std::vector<TimelineStretch> stretches;
-  std::vector<PathSegment> segments;  // without a gap, from the start LSN on
+  std::vector<PathPiece> pieces;
   // The first segment that is missing, and whether later WAL of the path is stored behind it.
   SegmentName missing;
   std::optional<SegmentName> behind_gap;
-  bool damaged = false;  // `missing` is stored, and pitr-restore refuses it
+  bool damaged = false;  // `missing` is stored, and recovery cannot enter it
+
+  bool covers(Lsn lsn) const {
+    return !pieces.empty() && pieces.front().begin <= lsn && lsn < pieces.back().end;
+  }
+};
+
+// From one position to the end of the unbroken WAL. The rows must outlive it. Not thread-safe.
+class WalPath {
+ public:
+  WalPath(const ClusterRows& rows, std::shared_ptr<const UnbrokenWal> wal, Lsn start);
+
+  const std::vector<TimelineStretch>& stretches() const { return wal_->stretches; }
+  bool empty() const;
+  Lsn start() const { return start_; }
+  const SegmentName& missing() const { return wal_->missing; }
+  const std::optional<SegmentName>& behind_gap() const { return wal_->behind_gap; }
+  bool is_damaged() const { return wal_->damaged; }
+
+  // Visits the segments that hold something from `from` on and that `wanted` says yes to (it is
+  // asked with the sum of many first), in WAL order, until `visit` returns false.
+  using Wanted = std::function<bool(const WalTotals& totals)>;
+  using Visit = std::function<bool(const PathSegment& segment)>;
+  void visit(Lsn from, const Wanted& wanted, const Visit& visit) const;
+  // Those that begin before `before`, newest first.
+  void visit_backward(Lsn before, const Wanted& wanted, const Visit& visit) const;
+
+  // What the segments that begin at or before `until` hold; a log that is cut counts segment by
+  // segment.
+  struct Extent {
+    SegmentName first;
+    SegmentName last;
+    std::uint64_t segments = 0;
+    std::uint64_t stored_bytes = 0;
+    std::uint64_t next_xid = 0;  // of the last checkpoint; 0: none
+  };
+  Extent extent(Lsn until) const;
+
+  // The segment that holds a position of the path. The path is not empty.
+  PathSegment segment_at(Lsn lsn) const;
+  // The segment where a record that begins in the one at `start` and ends in a later one ends.
+  PathSegment end_of_record_from(Lsn start) const;
 
   Lsn last_record() const;     // start of the last whole record, at most; 0: none
   Lsn end_of_records() const;  // end of the last whole record, at most; 0: none
+  bool has_wal_up_to(Lsn lsn) const;
 
   // The fork, where a parent's segment stands in for its child's and has records behind it: only a
   // target keeps recovery from replaying those.
   std::optional<Lsn> fork_inside() const;
+
+ private:
+  PathSegment segment_of(const PathPiece& piece, std::uint32_t number) const;
+  PathSegment last_segment() const;
+  // The numbers of a piece that hold something from `from` on.
+  std::uint32_t first_number(const PathPiece& piece, Lsn from) const;
+  bool passes(const PathPiece& piece, const Wanted& wanted) const;
+
+  const ClusterRows* rows_;
+  std::shared_ptr<const UnbrokenWal> wal_;
+  Lsn start_;
 };
 
-// The rows must outlive the path. A damaged segment ends it: recovery cannot go beyond.
-WalPath follow_wal(const ClusterRows& rows, std::vector<TimelineStretch> stretches, Lsn start);
+// All WAL along one timeline path, wherever a backup may begin. The rows must outlive it.
+class TimelineWal {
+ public:
+  TimelineWal(const ClusterRows& rows, std::vector<TimelineStretch> stretches);
+
+  const std::vector<TimelineStretch>& stretches() const { return stretches_; }
+  // A damaged segment ends it: recovery cannot go beyond.
+  WalPath from(Lsn start);
+
+ private:
+  const ClusterRows& rows_;
+  std::vector<TimelineStretch> stretches_;
+  std::vector<std::shared_ptr<const UnbrokenWal>> known_;
+};
 
 }  // namespace pitr

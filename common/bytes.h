@@ -51,6 +51,15 @@ class ByteWriter {
     put_bytes(as_byte_span(text));
   }
 
+  // Seven bits to a byte, the lowest first, the eighth bit set on all but the last.
+  void put_varint(std::uint32_t number) {
+    while (number >= 0x80) {
+      put(static_cast<std::uint8_t>(number | 0x80U));
+      number >>= 7;
+    }
+    put(static_cast<std::uint8_t>(number));
+  }
+
   const std::vector<std::byte>& bytes() const { return bytes_; }
   std::vector<std::byte> take() { return std::move(bytes_); }
 
@@ -75,6 +84,19 @@ class ByteReader {
     const ByteSpan bytes = rest_.first(count);
     rest_ = rest_.subspan(count);
     return bytes;
+  }
+
+  // See put_varint(); more than 32 bits do not fit.
+  std::uint32_t get_varint() {
+    std::uint32_t number = 0;
+    for (unsigned shift = 0; shift < 35; shift += 7) {
+      const auto byte = get<std::uint8_t>();
+      if (shift == 28 && byte > 0x0F) ok_ = false;
+      if (!ok_) return 0;
+      number |= static_cast<std::uint32_t>(byte & 0x7FU) << shift;
+      if ((byte & 0x80U) == 0) return number;
+    }
+    return number;
   }
 
   std::string get_text() { return std::string(as_text(get_bytes(get<std::uint32_t>()))); }

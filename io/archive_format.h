@@ -31,11 +31,12 @@ constexpr std::uint32_t kLargestBlockSize = 16 * 1024 * 1024;
 // Section ids; never renumbered.
 constexpr std::uint32_t kContentsSection = 1;
 constexpr std::uint32_t kBlockTableSection = 2;
-constexpr std::uint32_t kIdentitySection = 3;       // storage/file_identity.h
-constexpr std::uint32_t kWalIndexSection = 4;       // wal/segment_index.h
-constexpr std::uint32_t kTransactionsSection = 5;   // wal/segment_index.h
-constexpr std::uint32_t kChangedBlocksSection = 6;  // foreseen
-constexpr std::uint32_t kEncryptionSection = 7;     // foreseen; with kMustUnderstand
+constexpr std::uint32_t kIdentitySection = 3;         // storage/file_identity.h
+constexpr std::uint32_t kWalIndexSection = 4;         // wal/segment_index.h
+constexpr std::uint32_t kTransactionsSection = 5;     // wal/segment_index.h
+constexpr std::uint32_t kChangedBlocksSection = 6;    // wal/changed_blocks.h
+constexpr std::uint32_t kEncryptionSection = 7;       // foreseen; with kMustUnderstand
+constexpr std::uint32_t kRelationChangesSection = 9;  // wal/relation_changes.h
 
 // A reader that does not know a section with this flag refuses the file.
 constexpr std::uint32_t kMustUnderstand = 1;

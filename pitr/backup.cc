@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "basebackup/relation_map.h"
 #include "basebackup/take_backup.h"
 #include "common/error.h"
 #include "common/exit_status.h"
@@ -88,6 +89,12 @@ int run_backup(Session& session, const BackupOptions& options) {
       .fast_checkpoint = !options.spread_checkpoint,
       .on_progress = [&](std::uint64_t bytes) { progress.show(bytes); }};
   const BackupSummary summary = take_base_backup(request, server, *storage);
+  try {
+    store_relation_map(*storage, cluster, request.connection, request.compression);
+  } catch (const Error& error) {
+    // Without it pitr history tells numbers instead of names; the backup is whole.
+    log_warning(fmt::format("the names of relations were not recorded: {}", error.what()));
+  }
   try {
     refresh_catalog(session, "pitr backup", *storage, false);
   } catch (const Error& error) {

@@ -22,9 +22,11 @@
 #include "pitr/backup.h"
 #include "pitr/catalog_rebuild.h"
 #include "pitr/check.h"
+#include "pitr/history.h"
 #include "pitr/info.h"
 #include "pitr/init.h"
 #include "pitr/json_output.h"
+#include "pitr/map.h"
 #include "pitr/push.h"
 #include "pitr/restore.h"
 #include "pitr/session.h"
@@ -61,8 +63,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-constexpr std::array<std::string_view, 8> kLaterSubcommands = {
-    "verify", "expire", "keep", "drill", "metrics", "history", "map", "alert"};
+constexpr std::array<std::string_view, 6> kLaterSubcommands = {"verify", "expire",  "keep",
+                                                               "drill",  "metrics", "alert"};
 
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
   throw Error({.kind = ErrorKind::kUsage,
@@ -114,6 +116,7 @@ struct CommandLine {
   RestoreOptions restore;
   std::string push_from;
   CheckOptions check;
+  HistoryOptions history;
   std::function<int()> run;
 };
 
@@ -174,6 +177,8 @@ void add_targets(CLI::App& restore, RestoreOptions& options) {
   restore.add_option("--target-name", options.target_name, "a restore point");
   restore.add_flag("--target-immediate", options.target_immediate,
                    "as soon as the backup is consistent");
+  restore.add_option("--before-drop", options.before_drop,
+                     "just before a table or database was dropped: a name or an OID");
   restore.add_option("--before-xid", options.before_xid, "just before a transaction ended");
   restore.add_flag("--exclusive", options.exclusive, "stop before the target, not after it");
   restore.add_option("--timeline", options.timeline, "a number or latest");
@@ -215,6 +220,22 @@ void add_info(CLI::App& app, CommandLine& line) {
                                   "Show backups, timelines and the moments that can be reached",
                                   "pitr info --json");
   info.callback([&line] { line.run = [&line] { return run_info(line.session); }; });
+}
+
+void add_history(CLI::App& app, CommandLine& line) {
+  CLI::App& history = add_subcommand(
+      app, line, "history", "Show restore points, drops and commits that the archived WAL tells of",
+      "pitr history --from \"2026-11-22 14:00\"");
+  history.add_option("--from", line.history.from, "a time; nothing before it is shown");
+  history.add_option("--to", line.history.to, "a time; nothing after it is shown");
+  history.callback(
+      [&line] { line.run = [&line] { return run_history(line.session, line.history); }; });
+}
+
+void add_map(CLI::App& app, CommandLine& line) {
+  CLI::App& map =
+      add_subcommand(app, line, "map", "Record the names of relations for history", "pitr map");
+  map.callback([&line] { line.run = [&line] { return run_map(line.session); }; });
 }
 
 void add_push(CLI::App& app, CommandLine& line) {
@@ -306,6 +327,8 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   add_backup(app, line);
   add_restore(app, line);
   add_info(app, line);
+  add_history(app, line);
+  add_map(app, line);
   add_push(app, line);
   add_catalog(app, line);
   refuse_empty_values(app);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "catalog/recovery_plan.h"
+#include "catalog/wal_path.h"
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/units.h"
@@ -58,17 +59,25 @@ void count_commits(TimelineSummary& timeline, std::int64_t first, std::int64_t l
 }
 
 // The first segment of a timeline begins with its parent's records, which are not its own.
-void count_own_commits(Storage& storage, const ClusterRows& rows, const SegmentRow& row,
+void count_own_commits(Storage& storage, const ClusterRows& rows, const LogSummary& log,
                        TimelineSummary& timeline) {
-  const SegmentIndex& index = row.index;
-  if (!index.first_commit || !index.last_commit) return;
-  if (timeline.forked_at <= row.name.start(rows.cluster.identity.segment_size)) {
-    count_commits(timeline, *index.first_commit, *index.last_commit);
-    return;
-  }
-  for (const TransactionEnd& transaction : read_transactions(storage, rows.cluster, row, nullptr)) {
-    if (!transaction.is_commit || transaction.start < timeline.forked_at) continue;
-    count_commits(timeline, transaction.time, transaction.time);
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  const auto count_totals = [&](const WalTotals& totals) {
+    if (!totals.first_commit || !totals.last_commit) return;
+    count_commits(timeline, *totals.first_commit, *totals.last_commit);
+  };
+  const SegmentName first{log.timeline, log.log, log.first};
+  if (timeline.forked_at <= first.start(size)) return count_totals(log.totals);
+  for (const SegmentRow& row : rows.wal.load(log.timeline, log.log)->segments) {
+    if (timeline.forked_at <= row.name.start(size)) {
+      count_totals(totals_of(row.index));
+      continue;
+    }
+    if (row.index.commits == 0) continue;
+    for (const TransactionEnd& transaction : read_transactions(storage, rows.cluster, row)) {
+      if (!transaction.is_commit || transaction.start < timeline.forked_at) continue;
+      count_commits(timeline, transaction.time, transaction.time);
+    }
   }
 }
 
@@ -79,16 +88,30 @@ TimelineSummary summarize(Storage& storage, const ClusterRows& rows, TimelineId 
     timeline.parent = (*path)[path->size() - 2].timeline;
     timeline.forked_at = path->back().begin;
   }
-  for (const SegmentRow& row : rows.segments) {
-    if (row.name.timeline != id) continue;
-    if (timeline.first_segment.empty()) timeline.first_segment = row.name.to_string();
-    timeline.last_segment = row.name.to_string();
-    ++timeline.segment_count;
-    timeline.stored_bytes += row.stored_bytes;
-    count_own_commits(storage, rows, row, timeline);
+  for (const LogSummary& log : rows.wal.logs()) {
+    if (log.timeline != id || log.segments == 0) continue;
+    if (timeline.first_segment.empty()) {
+      timeline.first_segment = SegmentName{id, log.log, log.first}.to_string();
+    }
+    timeline.last_segment = SegmentName{id, log.log, log.last}.to_string();
+    timeline.segment_count += log.segments;
+    timeline.stored_bytes += log.stored_bytes;
+    count_own_commits(storage, rows, log, timeline);
   }
   timeline.gaps = find_gaps(rows, id);
   return timeline;
+}
+
+void add_damage(const LogRows& log, std::vector<Problem>& problems) {
+  for (const SegmentRow& row : log.segments) {
+    const bool is_listed_as_unreadable = row.stored_bytes == 0;
+    if (is_listed_as_unreadable || (!row.index.damaged && !row.open_record_is_damaged)) continue;
+    problems.push_back({"damaged_record",
+                        fmt::format("a record in {} was invalid when it was "
+                                    "archived: recovery ends there",
+                                    row.name.to_string()),
+                        true});
+  }
 }
 
 std::vector<Problem> find_problems(const ClusterSummary& cluster) {
@@ -110,13 +133,8 @@ std::vector<Problem> find_problems(const ClusterSummary& cluster) {
                           true});
     }
   }
-  for (const SegmentRow& row : cluster.rows.segments) {
-    if (!row.index.damaged || row.stored_bytes == 0) continue;  // 0: listed as unreadable
-    problems.push_back({"damaged_record",
-                        fmt::format("a record in {} was invalid when it was "
-                                    "archived: recovery ends there",
-                                    row.name.to_string()),
-                        true});
+  for (const LogSummary& log : cluster.rows.wal.logs()) {
+    if (log.damaged) add_damage(*cluster.rows.wal.load(log.timeline, log.log), problems);
   }
   for (const std::string& unreadable : cluster.rows.unreadable) {
     problems.push_back({"unreadable", unreadable, true});
@@ -184,12 +202,20 @@ Json window_as_json(const ReachableWindow& window) {
           {"to_time", json_time(window.to_time)}};
 }
 
-// The segment that was archived last; null: none yet.
-const SegmentRow* newest_segment(const ClusterRows& rows) {
-  const auto newest = std::max_element(
-      rows.segments.begin(), rows.segments.end(),
-      [](const SegmentRow& a, const SegmentRow& b) { return a.archived_at < b.archived_at; });
-  return newest == rows.segments.end() ? nullptr : &*newest;
+struct NewestSegment {
+  std::string name;
+  Instant archived_at;
+};
+
+// The segment that was archived last; nothing: none yet.
+std::optional<NewestSegment> newest_segment(const ClusterRows& rows) {
+  std::optional<NewestSegment> newest;
+  for (const LogSummary& log : rows.wal.logs()) {
+    if (log.segments == 0 || (newest && log.last_archived_at < newest->archived_at)) continue;
+    newest = NewestSegment{SegmentName{log.timeline, log.log, log.last_archived}.to_string(),
+                           log.last_archived_at};
+  }
+  return newest;
 }
 
 Json cluster_as_json(const ClusterSummary& cluster) {
@@ -208,7 +234,7 @@ Json cluster_as_json(const ClusterSummary& cluster) {
   Json windows = Json::array();
   for (const ReachableWindow& window : cluster.windows)
     windows.push_back(window_as_json(window));
-  const SegmentRow* newest = newest_segment(rows);
+  const auto newest = newest_segment(rows);
   return {
       {"name", rows.cluster.key.name},
       {"system_identifier", std::to_string(rows.cluster.key.system_identifier)},
@@ -221,7 +247,7 @@ Json cluster_as_json(const ClusterSummary& cluster) {
       {"timelines", timelines},
       {"recoverable", windows},
       {"archiving",
-       {{"last_segment", newest ? Json(newest->name.to_string()) : Json(nullptr)},
+       {{"last_segment", newest ? Json(newest->name) : Json(nullptr)},
         {"last_archived_at", newest ? Json(to_utc_text(newest->archived_at)) : Json(nullptr)}}}};
 }
 
@@ -254,8 +280,8 @@ std::string cluster_as_text(const ClusterSummary& cluster) {
   }
   if (!cluster.windows.empty()) text += "  recoverable:\n";
   text += windows_as_text(cluster.windows);
-  if (const SegmentRow* newest = newest_segment(rows)) {
-    text += fmt::format("  newest archived segment: {}, at {}\n", newest->name.to_string(),
+  if (const auto newest = newest_segment(rows)) {
+    text += fmt::format("  newest archived segment: {}, at {}\n", newest->name,
                         to_local_text(newest->archived_at));
   }
   return text;

@@ -27,11 +27,12 @@ std::uint64_t parse_xid(const std::string& text) {
 void require_one_target(const RestoreOptions& options) {
   const int count = (options.target_time.empty() ? 0 : 1) + (options.target_lsn.empty() ? 0 : 1) +
                     (options.target_xid.empty() ? 0 : 1) + (options.target_name.empty() ? 0 : 1) +
-                    (options.before_xid.empty() ? 0 : 1) + (options.target_immediate ? 1 : 0);
+                    (options.before_xid.empty() ? 0 : 1) + (options.before_drop.empty() ? 0 : 1) +
+                    (options.target_immediate ? 1 : 0);
   if (count > 1) {
     refuse("more than one recovery target is given", "",
            "Give one of --target-time, --target-lsn, --target-xid, --target-name, "
-           "--target-immediate, --before-xid.");
+           "--target-immediate, --before-xid, --before-drop.");
   }
   if (count == 1 && options.standby) {
     refuse("--standby takes no recovery target", "A standby follows the archive without an end.");

@@ -17,6 +17,7 @@
 #include "common/process.h"
 #include "common/units.h"
 #include "io/file.h"
+#include "pitr/before_drop.h"
 #include "pitr/plan_output.h"
 #include "pitr/progress.h"
 #include "pitr/recovery_target.h"
@@ -196,7 +197,7 @@ class Restoration {
     check_destination(destination_);
     check_old_wal_can_move(destination_.directory);
     std::vector<std::string> created;
-    for (const TablespaceCreation& tablespace : plan_.tablespaces_created) {
+    for (const TablespaceChange& tablespace : plan_.tablespaces_created) {
       created.push_back(tablespace.path);
     }
     check_created_tablespaces(created);
@@ -251,6 +252,7 @@ class Restoration {
     if (plan_.unusable_wal_behind && plan_.backup->postgres_version >= kFirstWithPrefetch) {
       settings_.extra.emplace_back("recovery_prefetch", "off");
     }
+    if (plan_.required_settings) raise_settings(*plan_.required_settings);
     for (auto& option : parse_recovery_options(options_)) {
       settings_.extra.push_back(std::move(option));
     }
@@ -259,6 +261,21 @@ class Restoration {
           "no configuration file is in use: the server's environment must hold the same "
           "PITR_… variables for restore_command");
     }
+  }
+
+  // A server in recovery stops where the WAL tells of higher ones: CheckRequiredParameterValues().
+  void raise_settings(const StandbySettings& required) {
+    const std::pair<const char*, std::int32_t> settings[] = {
+        {"max_connections", required.max_connections},
+        {"max_worker_processes", required.max_worker_processes},
+        {"max_wal_senders", required.max_wal_senders},
+        {"max_prepared_transactions", required.max_prepared_transactions},
+        {"max_locks_per_transaction", required.max_locks_per_transaction}};
+    for (const auto& [name, value] : settings)
+      settings_.extra.emplace_back(name, std::to_string(value));
+    log_info(
+        "settings were raised while the WAL was written; postgresql.auto.conf has what recovery "
+        "needs");
   }
 
   void place_rescued_files() {
@@ -344,13 +361,10 @@ int run_restore(Session& session, const RestoreOptions& options) {
     add_rescued_wal(rows, rescued_folder(options));
     refuse_shadowed_wal(rows);
   }
-  const RecoveryPlan plan = plan_recovery(
-      rows, request,
-      [&](const SegmentRow& row, const SegmentRow* next) {
-        return read_transactions(*storage, cluster, row, next);
-      },
-      [&](const SegmentRow& row, Lsn lsn) { return find_record(*storage, cluster, row, lsn); },
-      [&](const SegmentRow& row, Lsn lsn) { return find_removal(*storage, cluster, row, lsn); });
+  if (!options.before_drop.empty()) {
+    target_before_drop(request, options.before_drop, *storage, rows);
+  }
+  const RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(*storage, cluster));
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
@@ -362,7 +376,12 @@ int run_restore(Session& session, const RestoreOptions& options) {
     log_warning(
         "on the living server SELECT pg_switch_wal() brings the newest WAL into the archive");
   }
-  for (const TablespaceCreation& tablespace : plan.tablespaces_created) {
+  if (plan.cannot_pause && !options.standby && choose_action(options, plan.written) == "pause") {
+    log_warning(
+        "hot standby is not active by then (a transaction had too many subtransactions), so "
+        "PostgreSQL would promote instead of pausing: --action shutdown stops without that");
+  }
+  for (const TablespaceChange& tablespace : plan.tablespaces_created) {
     log_warning(
         fmt::format("the WAL on the way creates a tablespace at \"{}\" (at {}); no map "
                     "applies to it",

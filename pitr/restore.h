@@ -16,6 +16,7 @@ struct RestoreOptions {
   std::string target_xid;
   std::string target_name;
   std::string before_xid;
+  std::string before_drop;
   bool target_immediate = false;
   bool exclusive = false;
   std::string backup;

@@ -75,7 +75,9 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
   std::size_t rows_read = 0;
   for (const ClusterRecord& cluster : list_clusters(storage)) {
     const ClusterRows rows = read_rows(storage, cluster, catalog->row_cache(cluster.key));
-    rows_read += rows.segments.size() + rows.beginnings.size() + rows.backups.size();
+    for (const LogSummary& log : rows.wal.logs())
+      rows_read += log.segments + log.beginnings;
+    rows_read += rows.backups.size();
     for (const std::string& unreadable : rows.unreadable) {
       log_warning(fmt::format("not in the catalog: {}", unreadable));
     }

@@ -24,6 +24,7 @@ enum class FileKind : std::uint16_t {
   kBackupData = 7,      // contents of data files
   kBackupSideFile = 8,  // PostgreSQL's label, manifest, configuration
   kBackupManifest = 9,
+  kRelationMap = 10,  // names of relations at one moment
 };
 
 struct FileIdentity {

@@ -1,5 +1,6 @@
 #include "storage/memory_storage.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -100,6 +101,23 @@ class MemoryStorage : public Storage {
       if (!visitor(key)) return;
     }
   }
+
+  std::vector<std::string> list_folders(const std::string& folder) override {
+    std::vector<std::string> names;
+    list(folder, "", [&](const std::string& key) {
+      const std::string inside = key.substr(folder.size() + 1);
+      const std::size_t slash = inside.find('/');
+      if (slash == std::string::npos) return true;
+      if (names.empty() || names.back() != inside.substr(0, slash)) {
+        names.push_back(inside.substr(0, slash));
+      }
+      return true;
+    });
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  std::optional<std::string> stamp(const std::string&) override { return std::nullopt; }
 
   void make_durable(const std::string& key) override { check_key(key); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <ctime>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -247,6 +248,33 @@ class PosixStorage : public Storage {
     check_key(folder);
     list_below(folder, after, visitor);
     check_marker(root_);
+  }
+
+  std::vector<std::string> list_folders(const std::string& folder) override {
+    check_key(folder);
+    std::vector<std::string> names;
+    const std::string path = root_ + "/" + folder;
+    Directory directory(path);
+    while (directory.exists()) {
+      const dirent* entry = directory.next();
+      if (entry == nullptr) break;
+      if (entry->d_name[0] == '.') continue;
+      if (is_directory(path + "/" + entry->d_name, *entry)) names.emplace_back(entry->d_name);
+    }
+    check_marker(root_);
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  // A directory's modification time changes with its entries, in steps of the kernel's clock: what
+  // changed a moment ago may change again without a trace.
+  std::optional<std::string> stamp(const std::string& folder) override {
+    constexpr std::int64_t kSettledAfterSeconds = 2;
+    struct stat status {};
+    if (stat(path_of(folder).c_str(), &status) != 0) return std::nullopt;
+    if (std::time(nullptr) - status.st_mtim.tv_sec < kSettledAfterSeconds) return std::nullopt;
+    return fmt::format("{}.{:09}.{}.{}", status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                       status.st_ino, status.st_dev);
   }
 
   void make_durable(const std::string& key) override {

@@ -79,6 +79,12 @@ std::string backup_object_key(const ClusterKey& cluster, std::string_view backup
   return fmt::format("{}/{}", backup_data_folder(cluster, backup_id), object);
 }
 
+std::string map_folder(const ClusterKey& cluster) { return "map/" + cluster.to_string(); }
+
+std::string map_key(const ClusterKey& cluster, std::string_view name) {
+  return fmt::format("{}/{}", map_folder(cluster), name);
+}
+
 std::string_view last_part(std::string_view key) {
   const std::size_t slash = key.rfind('/');
   return slash == std::string_view::npos ? key : key.substr(slash + 1);

@@ -53,6 +53,10 @@ std::string backup_data_folder(const ClusterKey& cluster, std::string_view backu
 std::string backup_object_key(const ClusterKey& cluster, std::string_view backup_id,
                               std::string_view object);
 
+// Names of relations: a file for each time they were taken, named by it.
+std::string map_folder(const ClusterKey& cluster);
+std::string map_key(const ClusterKey& cluster, std::string_view name);
+
 // The last part of a key.
 std::string_view last_part(std::string_view key);
 

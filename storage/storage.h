@@ -6,8 +6,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "io/byte_stream.h"
 
@@ -50,6 +52,13 @@ class Storage {
   using Visitor = std::function<bool(const std::string& key)>;
   virtual void list(const std::string& folder, const std::string& after,
                     const Visitor& visitor) = 0;
+
+  // The names of the folders right below one, sorted; folders without a file may be among them.
+  virtual std::vector<std::string> list_folders(const std::string& folder) = 0;
+
+  // A text that is another one whenever a file has come into the folder itself or left it since.
+  // Nothing where the store cannot say so, or where the folder has changed a moment ago.
+  virtual std::optional<std::string> stamp(const std::string& folder) = 0;
 
   // Makes sure that a file which is there survives a crash, whoever wrote it.
   virtual void make_durable(const std::string& key) = 0;

@@ -29,4 +29,10 @@ inline std::uint32_t crc32c(ByteSpan bytes) {
   return crc.value();
 }
 
+// Of `first` followed by `second`.
+std::uint32_t crc32c_of_both(ByteSpan first, ByteSpan second);
+
+// Of bytes with the checksum `first` followed by `length` bytes with the checksum `second`.
+std::uint32_t crc32c_joined(std::uint32_t first, std::uint32_t second, std::uint64_t length);
+
 }  // namespace pitr

@@ -621,6 +621,9 @@ def expect(args):
                 break
     if message == "end" and args.kind == "time":
         message = "after lsn"
+    if message == "after lsn" and record:
+        # recoveryStopsAfter() stops at the position before it notes the record's time.
+        replayed = [x for x in replayed if x.lsn < record.lsn]
 
     stops = plan["stops_at"]
     # What happened before the WAL that recovery reads need not be known; then it is null.

@@ -4,15 +4,18 @@
 
 #include <catch2/catch.hpp>
 
+#include "catalog/wal_contents.h"
 #include "harness/errors.h"
 #include "harness/memory_bytes.h"
 #include "harness/wal_builder.h"
 #include "io/archive_format.h"
 #include "io/archive_writer.h"
 #include "storage/memory_storage.h"
+#include "unit/catalog/all_rows.h"
 
 namespace pitr {
 
+using testing::all_rows;
 using testing::Bytes;
 using testing::error_kind_of;
 using testing::k1MiB;
@@ -142,16 +145,17 @@ std::unique_ptr<Storage> usual_storage() {
 TEST_CASE("rows tell what the repository holds, in order", "[catalog]") {
   const auto storage = usual_storage();
   const ClusterRows rows = read_rows(*storage, kMain, {});
+  const LogRows all = all_rows(rows);
   CHECK(rows.unreadable.empty());
-  REQUIRE(rows.segments.size() == 2);
-  CHECK(rows.segments[0].name.to_string() == "000000010000000000000001");
-  CHECK(rows.segments[1].name.to_string() == "000000010000000000000002");
-  CHECK(rows.segments[0].index.commits == 2);
-  CHECK(rows.segments[0].index.complete);
-  CHECK(rows.segments[0].stored_bytes > 0);
-  REQUIRE(rows.beginnings.size() == 2);
-  CHECK(rows.beginnings[0].kind != rows.beginnings[1].kind);
-  CHECK_FALSE(rows.beginnings[0].index.complete);
+  REQUIRE(all.segments.size() == 2);
+  CHECK(all.segments[0].name.to_string() == "000000010000000000000001");
+  CHECK(all.segments[1].name.to_string() == "000000010000000000000002");
+  CHECK(all.segments[0].index.commits == 2);
+  CHECK(all.segments[0].index.complete);
+  CHECK(all.segments[0].stored_bytes > 0);
+  REQUIRE(all.beginnings.size() == 2);
+  CHECK(all.beginnings[0].kind != all.beginnings[1].kind);
+  CHECK_FALSE(all.beginnings[0].index.complete);
   REQUIRE(rows.backups.size() == 2);
   CHECK(rows.backups[0].id == "earlier");
   REQUIRE(rows.histories.size() == 1);
@@ -162,7 +166,8 @@ TEST_CASE("rows tell what the repository holds, in order", "[catalog]") {
 TEST_CASE("an empty repository has no rows", "[catalog]") {
   const auto storage = make_memory_storage();
   const ClusterRows rows = read_rows(*storage, kMain, {});
-  CHECK(rows.segments.empty());
+  const LogRows all = all_rows(rows);
+  CHECK(all.segments.empty());
   CHECK(rows.backups.empty());
   CHECK(rows.cluster.key == kMain.key);
 }
@@ -174,9 +179,10 @@ TEST_CASE("what is remembered is not read again", "[catalog]") {
   CHECK(memory.put_count == 7);
   const ClusterRows second = read_rows(*storage, kMain, memory.cache());
   CHECK(memory.put_count == 7);
-  REQUIRE(second.segments.size() == first.segments.size());
-  CHECK(second.segments[1].index.last_record == first.segments[1].index.last_record);
-  CHECK(second.beginnings.size() == first.beginnings.size());
+  REQUIRE(all_rows(second).segments.size() == all_rows(first).segments.size());
+  CHECK(all_rows(second).segments[1].index.last_record ==
+        all_rows(first).segments[1].index.last_record);
+  CHECK(all_rows(second).beginnings.size() == all_rows(first).beginnings.size());
   CHECK(second.backups == first.backups);
   CHECK(second.histories.size() == 1);
   CHECK(second.unreadable.empty());
@@ -189,7 +195,8 @@ TEST_CASE("what is remembered but no longer stored has no row", "[catalog]") {
   REQUIRE(storage->remove(segment_key("000000010000000000000001")));
   REQUIRE(storage->remove(backup_manifest_key(kMain.key, "earlier")));
   const ClusterRows rows = read_rows(*storage, kMain, memory.cache());
-  CHECK(rows.segments.size() == 1);
+  const LogRows all = all_rows(rows);
+  CHECK(all.segments.size() == 1);
   CHECK(rows.backups.size() == 1);
 }
 
@@ -215,7 +222,8 @@ TEST_CASE("a damaged trailer becomes a line, and the rest is still told", "[cata
   }
   put(*storage, segment_key(name), damaged);
   const ClusterRows rows = read_rows(*storage, kMain, {});
-  CHECK(std::count_if(rows.segments.begin(), rows.segments.end(),
+  const LogRows all = all_rows(rows);
+  CHECK(std::count_if(all.segments.begin(), all.segments.end(),
                       [](const SegmentRow& row) { return !row.index.damaged; }) == 1);
   REQUIRE(rows.unreadable.size() == 1);
   CHECK_THAT(rows.unreadable[0], Catch::StartsWith(segment_key(name) + ": "));
@@ -242,8 +250,9 @@ TEST_CASE("an entry of the cache that cannot be understood is read from the repo
   read_rows(*storage, kMain, memory.cache());
   memory.wal.at(segment_key("000000010000000000000001")).index = testing::random_bytes(50);
   const ClusterRows rows = read_rows(*storage, kMain, memory.cache());
+  const LogRows all = all_rows(rows);
   CHECK(rows.unreadable.empty());
-  CHECK(rows.segments.size() == 2);
+  CHECK(all.segments.size() == 2);
 }
 
 TEST_CASE("the transactions of a stored segment come in LSN order", "[catalog]") {
@@ -258,17 +267,17 @@ TEST_CASE("the transactions of a stored segment come in LSN order", "[catalog]")
   store_segment(*storage, "000000010000000000000001", wal.segment(0));
   store_segment(*storage, "000000010000000000000002", wal.segment(1));
   const ClusterRows rows = read_rows(*storage, kMain, {});
-  REQUIRE(rows.segments.size() == 2);
-  const auto alone = read_transactions(*storage, kMain, rows.segments[0], nullptr);
-  REQUIRE_FALSE(alone.empty());
-  CHECK(alone[0].start == first);
-  CHECK(alone[0].xid == 701);
-  const auto both = read_transactions(*storage, kMain, rows.segments[0], &rows.segments[1]);
+  const LogRows all = all_rows(rows);
+  REQUIRE(all.segments.size() == 2);
+  CHECK(all.segments[0].index.commits == 2);
+  const auto both = read_transactions(*storage, kMain, all.segments[0]);
+  CHECK(both[0].start == first);
+  CHECK(both[0].xid == 701);
   REQUIRE(both.size() == 2);
   CHECK(both[1].start == across);
   CHECK(both[1].xid == 702);
   CHECK(both[1].time == 2'000'000);
-  const auto second = read_transactions(*storage, kMain, rows.segments[1], nullptr);
+  const auto second = read_transactions(*storage, kMain, all.segments[1]);
   REQUIRE(second.size() == 1);
   CHECK(second[0].xid == 703);
   CHECK_FALSE(second[0].is_commit);
@@ -290,8 +299,9 @@ TEST_CASE("the transactions of a tail that ends inside a page are read", "[catal
                   ByteSpan(pages).first(length),
                   {{.id = kWalIndexSection, .bytes = encode_index(index_of(pages, k1MiB))}}));
   const ClusterRows rows = read_rows(*storage, kMain, {});
-  REQUIRE(rows.beginnings.size() == 1);
-  CHECK(read_transactions(*storage, kMain, rows.beginnings[0], nullptr).size() == 2);
+  const LogRows all = all_rows(rows);
+  REQUIRE(all.beginnings.size() == 1);
+  CHECK(read_transactions(*storage, kMain, all.beginnings[0]).size() == 2);
 }
 
 TEST_CASE("a segment whose contents are damaged tells no transactions", "[catalog]") {
@@ -301,8 +311,9 @@ TEST_CASE("a segment whose contents are damaged tells no transactions", "[catalo
   bytes[500] ^= std::byte{1};
   put(*storage, segment_key(name), bytes);
   const ClusterRows rows = read_rows(*storage, kMain, {});
-  REQUIRE(rows.segments.size() == 1);  // the trailer is whole
-  CHECK(error_kind_of([&] { read_transactions(*storage, kMain, rows.segments[0], nullptr); }) ==
+  const LogRows all = all_rows(rows);
+  REQUIRE(all.segments.size() == 1);  // the trailer is whole
+  CHECK(error_kind_of([&] { read_transactions(*storage, kMain, all.segments[0]); }) ==
         ErrorKind::kCorrupt);
 }
 

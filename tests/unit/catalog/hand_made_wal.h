@@ -11,6 +11,7 @@
 
 #include "catalog/recovery_plan.h"
 #include "harness/wal_builder.h"
+#include "wal/crc32c.h"
 
 namespace pitr::testing {
 
@@ -45,7 +46,7 @@ class HandMadeWal {
   SegmentRow& add(TimelineId timeline, std::uint64_t number, const std::vector<Ended>& ended = {}) {
     SegmentRow row = make_row(timeline, number, ended);
     row.key = wal_key(rows.cluster.key, *WalFileName::parse(row.name.to_string()));
-    return insert(rows.segments, std::move(row), ended);
+    return insert(segments, std::move(row), ended);
   }
 
   // The first `length` bytes of a segment that was not written to its end.
@@ -55,7 +56,7 @@ class HandMadeWal {
     row.kind = StoredWalName::Kind::kTail;
     row.key = tail_key(rows.cluster.key, row.name, length, 7);
     cut(row, length);
-    return insert(rows.beginnings, std::move(row), ended);
+    return insert(beginnings, std::move(row), ended);
   }
 
   // Behind `length` bytes the segment is not valid although the WAL goes on.
@@ -92,50 +93,71 @@ class HandMadeWal {
         encode_record({.manager = 1, .xid = xid, .body = main_data_body(time.bytes())}, 1);
     SegmentIndex& first = whole(timeline, number).index;
     first.open_record = lsn_in(number + 1, 0) - kHead;
+    first.open_record_taken = kHead;
     first.open_record_head.assign(record.begin(), record.begin() + kHead);
     SegmentIndex& second_index = whole(timeline, number + 1).index;
-    second_index.continuation_bytes = static_cast<std::uint32_t>(record.size() - kHead);
-    second_index.continuation_head.assign(record.begin() + kHead, record.end());
+    const ByteSpan rest = ByteSpan(record).subspan(kHead);
+    second_index.continuation_bytes = static_cast<std::uint32_t>(rest.size());
+    second_index.continuation_taken = second_index.continuation_bytes;
+    second_index.continuation_head.assign(rest.begin(), rest.end());
+    second_index.continuation_crc = crc32c(rest.subspan(RecordScanner::kContinuationSkipped));
   }
 
   SegmentRow& whole(TimelineId timeline, std::uint64_t number) {
     const SegmentName name = SegmentName::containing(timeline, lsn_in(number, 0), k1MiB);
-    const auto found = std::find_if(rows.segments.begin(), rows.segments.end(),
+    const auto found = std::find_if(segments.begin(), segments.end(),
                                     [&](const SegmentRow& row) { return row.name == name; });
-    REQUIRE(found != rows.segments.end());
+    REQUIRE(found != segments.end());
     return *found;
   }
 
   // What read_transactions() would say.
-  TransactionReader reader() {
-    return [this](const SegmentRow& row, const SegmentRow* next) {
-      ++segments_read;
-      std::vector<TransactionEnd> transactions = ended_.at(row.key);
-      if (next == nullptr) return transactions;
-      const auto joined = joined_transaction(row.index, next->index, kCluster.postgres_version);
-      if (joined) transactions.push_back(*joined);
-      return transactions;
-    };
+  std::vector<TransactionEnd> read(const SegmentRow& row) {
+    ++segments_read;
+    std::vector<TransactionEnd> transactions = ended_.at(row.key);
+    if (row.open_transaction) transactions.push_back(*row.open_transaction);
+    return transactions;
   }
 
   // What find_record() would say: of a segment's records the transactions' ends and the last one.
-  RecordFinder finder() {
-    return [this](const SegmentRow& row, Lsn lsn) -> std::optional<RecordPlace> {
-      for (const TransactionEnd& transaction : ended_.at(row.key)) {
-        if (transaction.start >= lsn) {
-          return RecordPlace{.start = transaction.start, .end = transaction.end};
-        }
+  std::optional<RecordPlace> find(const SegmentRow& row, Lsn lsn) {
+    for (const TransactionEnd& transaction : ended_.at(row.key)) {
+      if (transaction.start >= lsn) {
+        return RecordPlace{.start = transaction.start, .end = transaction.end};
       }
-      if (row.index.last_record < lsn) return std::nullopt;
-      return RecordPlace{.start = row.index.last_record, .end = row.index.end_of_records};
-    };
+    }
+    if (row.index.last_record < lsn) return std::nullopt;
+    return RecordPlace{.start = row.index.last_record, .end = row.index.end_of_records};
   }
 
-  RecoveryPlan plan(const PlanRequest& request) {
-    return plan_recovery(rows, request, reader(), finder());
+  WalReader reader() {
+    return {.transactions = [this](const SegmentRow& row) { return read(row); },
+            .find_record = [this](const SegmentRow& row, Lsn lsn) { return find(row, lsn); }};
   }
 
-  ClusterRows rows;
+  // The rows as they would be read from a repository.
+  const ClusterRows& all() {
+    std::map<std::pair<TimelineId, std::uint32_t>, LogRows> logs;
+    for (const SegmentRow& row : segments)
+      logs[{row.name.timeline, row.name.log}].segments.push_back(row);
+    for (const SegmentRow& row : beginnings)
+      logs[{row.name.timeline, row.name.log}].beginnings.push_back(row);
+    std::vector<LogSummary> summaries;
+    for (auto& [key, log] : logs) {
+      complete_open_records(log.segments, {}, k1MiB, kCluster.postgres_version);
+      summaries.push_back(summarize(key.first, key.second, log));
+    }
+    rows.wal = {std::move(summaries), [logs](TimelineId timeline, std::uint32_t log) {
+                  return logs.at({timeline, log});
+                }};
+    return rows;
+  }
+
+  RecoveryPlan plan(const PlanRequest& request) { return plan_recovery(all(), request, reader()); }
+
+  std::vector<SegmentRow> segments;    // by name, then key
+  std::vector<SegmentRow> beginnings;  // the same
+  ClusterRows rows;                    // all but the WAL: see all()
   int segments_read = 0;
 
  private:
@@ -162,14 +184,8 @@ class HandMadeWal {
   }
 
   static void count(SegmentIndex& index, const Ended& ended) {
-    const std::int64_t time = postgres_time(ended.second);
-    const bool is_first = !index.has_transactions();
-    index.min_time = is_first ? time : std::min(index.min_time, time);
-    index.max_time = is_first ? time : std::max(index.max_time, time);
-    ++(ended.is_commit ? index.commits : index.aborts);
-    if (!ended.is_commit) return;
-    index.first_commit = std::min(index.first_commit.value_or(time), time);
-    index.last_commit = std::max(index.last_commit.value_or(time), time);
+    index.add(
+        {.time = postgres_time(ended.second), .xid = ended.xid, .is_commit = ended.is_commit});
   }
 
   SegmentRow& insert(std::vector<SegmentRow>& into, SegmentRow row,

@@ -142,7 +142,7 @@ TEST_CASE("an abort past the target stops recovery, too", "[catalog]") {
 
 TEST_CASE("before the first commit after the backup there is no commit to name", "[catalog]") {
   HandMadeWal wal = usual();
-  wal.rows.segments.erase(wal.rows.segments.begin());
+  wal.segments.erase(wal.segments.begin());
   wal.add(1, 1);
   const RecoveryPlan plan = wal.plan(to_time(5));
   REQUIRE(code(plan) == "reachable");
@@ -224,7 +224,7 @@ TEST_CASE("a backup without its own WAL does not count", "[catalog]") {
   wal.add(1, 3);
   wal.add_backup("b", 1, lsn_in(1, 0x28), lsn_in(2, 0x200));
   CHECK(code(wal.plan(request({.kind = Kind::kImmediate}))) == "no_backup");
-  CHECK(reachable_windows(wal.rows).empty());
+  CHECK(reachable_windows(wal.all()).empty());
   wal.add_tail(1, 2, 0x100);
   CHECK(code(wal.plan(request({.kind = Kind::kImmediate}))) == "no_backup");
   wal.add_tail(1, 2, 0x300);
@@ -243,7 +243,7 @@ TEST_CASE("a backup that stops at a segment's end needs no further one", "[catal
 
 TEST_CASE("a target behind a gap is refused and the gap is named", "[catalog]") {
   HandMadeWal wal = usual();
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
+  std::erase_if(wal.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
   for (const PlanRequest& asked :
        {to_time(55), to_xid(706), to_lsn(lsn_in(4, 0x1000)), to_name("later")}) {
     const RecoveryPlan plan = wal.plan(asked);
@@ -257,7 +257,7 @@ TEST_CASE("a target behind a gap is refused and the gap is named", "[catalog]") 
 
 TEST_CASE("a moment that only the commits behind a gap could confirm is refused", "[catalog]") {
   HandMadeWal wal = usual();
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
+  std::erase_if(wal.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
   CHECK(code(wal.plan(to_time(25))) == "wal_gap");
 }
 
@@ -275,7 +275,7 @@ TEST_CASE("a damaged segment is not called missing and stored at once", "[catalo
 
 TEST_CASE("the end of the WAL is the gap when that is wanted", "[catalog]") {
   HandMadeWal wal = usual();
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
+  std::erase_if(wal.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
   PlanRequest asked = request({});
   CHECK(code(wal.plan(asked)) == "wal_gap");
   asked.until_gap = true;
@@ -385,10 +385,12 @@ TEST_CASE("a transaction that never ended after the backup is not found", "[cata
 TEST_CASE("equal transaction ids of two epochs are told apart", "[catalog]") {
   constexpr std::uint64_t kEpoch = 1ULL << 32;
   HandMadeWal wal;
-  wal.add(1, 1).index.next_xid = 5000;
-  wal.add(1, 2, {{.offset = 0x1000, .second = 10, .xid = 6000}}).index.next_xid = 5500;
-  wal.add(1, 3).index.next_xid = kEpoch + 5000;
-  wal.add(1, 4, {{.offset = 0x1000, .second = 20, .xid = 6000}}).index.next_xid = kEpoch + 5500;
+  wal.add(1, 1).index.checkpoints = {{.next_xid = 5000}};
+  wal.add(1, 2, {{.offset = 0x1000, .second = 10, .xid = 6000}}).index.checkpoints = {
+      {.next_xid = 5500}};
+  wal.add(1, 3).index.checkpoints = {{.next_xid = kEpoch + 5000}};
+  wal.add(1, 4, {{.offset = 0x1000, .second = 20, .xid = 6000}}).index.checkpoints = {
+      {.next_xid = kEpoch + 5500}};
   wal.add_backup("b", 1, lsn_in(1, 0x28), lsn_in(1, 0x200));
   const RecoveryPlan early = wal.plan(to_xid(6000));
   REQUIRE(code(early) == "reachable");
@@ -404,9 +406,10 @@ TEST_CASE("PostgreSQL, which compares 32 bits, is not told an id that an earlier
           "[catalog]") {
   constexpr std::uint64_t kEpoch = 1ULL << 32;
   HandMadeWal wal;
-  wal.add(1, 1).index.next_xid = 5000;
+  wal.add(1, 1).index.checkpoints = {{.next_xid = 5000}};
   wal.add(1, 2, {{.offset = 0x1000, .second = 10, .xid = 6000}});
-  wal.add(1, 3, {{.offset = 0x1000, .second = 20, .xid = 6000}}).index.next_xid = kEpoch + 5500;
+  wal.add(1, 3, {{.offset = 0x1000, .second = 20, .xid = 6000}}).index.checkpoints = {
+      {.next_xid = kEpoch + 5500}};
   wal.add_backup("b", 1, lsn_in(1, 0x28), lsn_in(1, 0x200));
   const RecoveryPlan plan = wal.plan(to_xid(kEpoch + 6000));
   // It would stop at the first: an LSN names the second, or the plan says no.
@@ -577,7 +580,7 @@ TEST_CASE("where a parent's segment stands in, nothing behind the fork is replay
   // Inclusive at or past the fork would replay records that timeline 2 never had.
   CHECK(plan.written.lsn <= 0x380000);
   CHECK((plan.written.lsn < 0x380000 || !plan.written.inclusive));
-  for (const ReachableWindow& window : reachable_windows(wal.rows)) {
+  for (const ReachableWindow& window : reachable_windows(wal.all())) {
     if (window.timeline == 2) CHECK(window.to_time <= at(30));
   }
 }
@@ -585,7 +588,7 @@ TEST_CASE("where a parent's segment stands in, nothing behind the fork is replay
 TEST_CASE("a gap on the newest timeline is not hidden by the end of an abandoned one",
           "[catalog]") {
   HandMadeWal wal = forked();
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) {
+  std::erase_if(wal.segments, [](const SegmentRow& row) {
     return row.name.timeline == 2 && row.name.segment == 4;
   });
   wal.add(2, 5, {{.offset = 0x1000, .second = 90, .xid = 806}});
@@ -594,7 +597,7 @@ TEST_CASE("a gap on the newest timeline is not hidden by the end of an abandoned
 
 TEST_CASE("a window lasts from the backup to the last commit of each timeline", "[catalog]") {
   HandMadeWal wal = forked();
-  const auto windows = reachable_windows(wal.rows);
+  const auto windows = reachable_windows(wal.all());
   REQUIRE(windows.size() == 2);
   CHECK(windows[0].timeline == 1);
   CHECK(windows[0].backup_id == "first");
@@ -607,8 +610,8 @@ TEST_CASE("a window lasts from the backup to the last commit of each timeline", 
 
 TEST_CASE("a window ends at a gap, and one without a commit has no end", "[catalog]") {
   HandMadeWal wal = usual();
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
-  auto windows = reachable_windows(wal.rows);
+  std::erase_if(wal.segments, [](const SegmentRow& row) { return row.name.segment == 3; });
+  auto windows = reachable_windows(wal.all());
   REQUIRE(windows.size() == 1);
   CHECK(windows[0].to_time == at(20));
   CHECK(windows[0].to_lsn == lsn_in(3, 0));
@@ -616,11 +619,11 @@ TEST_CASE("a window ends at a gap, and one without a commit has no end", "[catal
   HandMadeWal quiet;
   quiet.add(1, 1);
   quiet.add_backup("b", 1, lsn_in(1, 0x28), lsn_in(1, 0x200));
-  windows = reachable_windows(quiet.rows);
+  windows = reachable_windows(quiet.all());
   REQUIRE(windows.size() == 1);
   CHECK_FALSE(windows[0].to_time);
   CHECK(windows[0].from_time == at(0));
-  CHECK(reachable_windows(HandMadeWal().rows).empty());
+  CHECK(reachable_windows(HandMadeWal().all()).empty());
 }
 
 }  // namespace pitr

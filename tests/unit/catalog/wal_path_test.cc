@@ -14,17 +14,50 @@ namespace {
 
 constexpr const char* kForkInSegment3 = "1\t0/380000\tno recovery target specified\n";
 
-std::vector<std::string> names(const WalPath& path) {
+// A path with all its segments at once.
+struct Followed {
+  std::vector<PathSegment> segments;
+  SegmentName missing;
+  std::optional<SegmentName> behind_gap;
+  bool damaged = false;
+  Lsn last_record = 0;
+  Lsn end_of_records = 0;
+  std::optional<Lsn> fork_inside;
+};
+
+Followed follow(const ClusterRows& rows, TimelineId timeline, Lsn start) {
+  const auto stretches = timeline_path(rows, timeline);
+  REQUIRE(stretches);
+  TimelineWal wal(rows, *stretches);
+  const WalPath path = wal.from(start);
+  Followed followed{.segments = {},
+                    .missing = path.missing(),
+                    .behind_gap = path.behind_gap(),
+                    .damaged = path.is_damaged(),
+                    .last_record = path.last_record(),
+                    .end_of_records = path.end_of_records(),
+                    .fork_inside = path.fork_inside()};
+  path.visit(0, {}, [&](const PathSegment& segment) {
+    followed.segments.push_back(segment);
+    return true;
+  });
+  // Backward the same segments come, whatever was asked for first.
+  std::vector<std::string> backward;
+  path.visit_backward(kEndOfTime, {}, [&](const PathSegment& segment) {
+    backward.insert(backward.begin(), segment.row->name.to_string());
+    return true;
+  });
+  REQUIRE(backward.size() == followed.segments.size());
+  for (std::size_t i = 0; i < backward.size(); ++i)
+    CHECK(backward[i] == followed.segments[i].row->name.to_string());
+  return followed;
+}
+
+std::vector<std::string> names(const Followed& path) {
   std::vector<std::string> names;
   for (const PathSegment& segment : path.segments)
     names.push_back(segment.row->name.to_string());
   return names;
-}
-
-WalPath follow(const ClusterRows& rows, TimelineId timeline, Lsn start) {
-  const auto stretches = timeline_path(rows, timeline);
-  REQUIRE(stretches);
-  return follow_wal(rows, *stretches, start);
 }
 
 // Timeline 2 forks at 0/380000; both went on.
@@ -42,23 +75,23 @@ HandMadeWal forked() {
 
 TEST_CASE("a timeline is known by its WAL, its history file or a backup", "[catalog]") {
   HandMadeWal wal;
-  CHECK(known_timelines(wal.rows).empty());
+  CHECK(known_timelines(wal.all()).empty());
   wal.add(4, 1);
   wal.add(4, 2);
   wal.add_tail(2, 1, 8192);
   wal.add_history(7, "");
   wal.add_backup("b", 1, lsn_in(1, 0), lsn_in(1, 100));
-  CHECK(known_timelines(wal.rows) == std::vector<TimelineId>{1, 2, 4, 7});
+  CHECK(known_timelines(wal.all()) == std::vector<TimelineId>{1, 2, 4, 7});
 }
 
 TEST_CASE("timeline 1 needs no history file and every other does", "[catalog]") {
   HandMadeWal wal;
-  const auto first = timeline_path(wal.rows, 1);
+  const auto first = timeline_path(wal.all(), 1);
   REQUIRE(first);
   CHECK(*first == std::vector<TimelineStretch>{{.timeline = 1, .begin = 0, .end = kEndOfTime}});
-  CHECK_FALSE(timeline_path(wal.rows, 2));
+  CHECK_FALSE(timeline_path(wal.all(), 2));
   wal.add_history(2, kForkInSegment3);
-  const auto second = timeline_path(wal.rows, 2);
+  const auto second = timeline_path(wal.all(), 2);
   REQUIRE(second);
   REQUIRE(second->size() == 2);
   CHECK((*second)[0] == TimelineStretch{.timeline = 1, .begin = 0, .end = 0x380000});
@@ -73,7 +106,7 @@ TEST_CASE("a damaged history file is as good as none", "[catalog]") {
   CAPTURE(contents);
   HandMadeWal wal;
   wal.add_history(2, contents);
-  CHECK_FALSE(timeline_path(wal.rows, 2));
+  CHECK_FALSE(timeline_path(wal.all(), 2));
 }
 
 TEST_CASE("gaps are counted between the whole segments of one timeline", "[catalog]") {
@@ -82,22 +115,22 @@ TEST_CASE("gaps are counted between the whole segments of one timeline", "[catal
     wal.add(1, number);
   wal.add(2, 5);  // another timeline's
   wal.add_tail(1, 4, 8192);
-  const auto gaps = find_gaps(wal.rows, 1);
+  const auto gaps = find_gaps(wal.all(), 1);
   REQUIRE(gaps.size() == 2);
   CHECK(gaps[0].after.to_string() == "000000010000000000000003");
   CHECK(gaps[0].before.to_string() == "000000010000000000000007");
   CHECK(gaps[0].missing == 3);
   CHECK(gaps[1].missing == 1);
-  CHECK(find_gaps(wal.rows, 2).empty());
-  CHECK(find_gaps(wal.rows, 3).empty());
+  CHECK(find_gaps(wal.all(), 2).empty());
+  CHECK(find_gaps(wal.all(), 3).empty());
 }
 
 TEST_CASE("no gap lies between the last segment of a log and the first of the next", "[catalog]") {
   HandMadeWal wal;
   wal.add(1, 0xFFF);
   wal.add(1, 0x1000);
-  CHECK(find_gaps(wal.rows, 1).empty());
-  CHECK(follow(wal.rows, 1, lsn_in(0xFFF, 0)).segments.size() == 2);
+  CHECK(find_gaps(wal.all(), 1).empty());
+  CHECK(follow(wal.all(), 1, lsn_in(0xFFF, 0)).segments.size() == 2);
 }
 
 TEST_CASE("the path begins in the middle of a segment and ends where the archive does",
@@ -105,7 +138,7 @@ TEST_CASE("the path begins in the middle of a segment and ends where the archive
   HandMadeWal wal;
   for (std::uint64_t number = 1; number <= 3; ++number)
     wal.add(1, number);
-  const WalPath path = follow(wal.rows, 1, lsn_in(2, 0x28));
+  const Followed path = follow(wal.all(), 1, lsn_in(2, 0x28));
   CHECK(names(path) ==
         std::vector<std::string>{"000000010000000000000002", "000000010000000000000003"});
   CHECK(path.segments[0].begin == lsn_in(2, 0x28));
@@ -113,25 +146,25 @@ TEST_CASE("the path begins in the middle of a segment and ends where the archive
   CHECK(path.segments[1].begin == lsn_in(3, 0));
   CHECK(path.missing.to_string() == "000000010000000000000004");
   CHECK_FALSE(path.behind_gap);
-  CHECK(path.last_record() == lsn_in(3, HandMadeWal::kLastRecord));
-  CHECK(path.end_of_records() == lsn_in(4, 0));
+  CHECK(path.last_record == lsn_in(3, HandMadeWal::kLastRecord));
+  CHECK(path.end_of_records == lsn_in(4, 0));
 }
 
 TEST_CASE("a path that finds nothing has no records", "[catalog]") {
-  const HandMadeWal wal;
-  const WalPath path = follow(wal.rows, 1, lsn_in(2, 0x28));
+  HandMadeWal wal;
+  const Followed path = follow(wal.all(), 1, lsn_in(2, 0x28));
   CHECK(path.segments.empty());
   CHECK(path.missing.to_string() == "000000010000000000000002");
   CHECK_FALSE(path.behind_gap);
-  CHECK(path.last_record() == 0);
-  CHECK(path.end_of_records() == 0);
+  CHECK(path.last_record == 0);
+  CHECK(path.end_of_records == 0);
 }
 
 TEST_CASE("a path ends at a gap and knows what lies behind it", "[catalog]") {
   HandMadeWal wal;
   for (const std::uint64_t number : {1U, 2U, 6U, 7U})
     wal.add(1, number);
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0));
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0));
   CHECK(path.segments.size() == 2);
   CHECK(path.missing.to_string() == "000000010000000000000003");
   REQUIRE(path.behind_gap);
@@ -145,14 +178,14 @@ TEST_CASE("segments in which no record starts are passed through", "[catalog]") 
     SegmentIndex& index = wal.add(1, number).index;
     index.first_record = index.last_record = index.end_of_records = 0;
   }
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0));
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0));
   CHECK(path.segments.size() == 3);
-  CHECK(path.last_record() == lsn_in(1, HandMadeWal::kLastRecord));
+  CHECK(path.last_record == lsn_in(1, HandMadeWal::kLastRecord));
 }
 
 TEST_CASE("a timeline's path takes its parent's segments up to the fork", "[catalog]") {
-  const HandMadeWal wal = forked();
-  const WalPath path = follow(wal.rows, 2, lsn_in(1, 0x28));
+  HandMadeWal wal = forked();
+  const Followed path = follow(wal.all(), 2, lsn_in(1, 0x28));
   CHECK(names(path) ==
         std::vector<std::string>{"000000010000000000000001", "000000010000000000000002",
                                  "000000020000000000000003", "000000020000000000000004"});
@@ -161,8 +194,8 @@ TEST_CASE("a timeline's path takes its parent's segments up to the fork", "[cata
 }
 
 TEST_CASE("a parent's path goes on behind the fork", "[catalog]") {
-  const HandMadeWal wal = forked();
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0x28));
+  HandMadeWal wal = forked();
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0x28));
   CHECK(path.segments.size() == 5);
   CHECK(path.segments.back().row->name.to_string() == "000000010000000000000005");
 }
@@ -172,7 +205,7 @@ TEST_CASE("the parent's segment that holds the fork stands in for the child's", 
   for (std::uint64_t number = 1; number <= 5; ++number)
     wal.add(1, number);
   wal.add_history(2, kForkInSegment3);
-  const WalPath path = follow(wal.rows, 2, lsn_in(1, 0x28));
+  const Followed path = follow(wal.all(), 2, lsn_in(1, 0x28));
   REQUIRE(path.segments.size() == 3);
   CHECK(path.segments[2].row->name.to_string() == "000000010000000000000003");
   CHECK(path.segments[2].end == 0x380000);
@@ -186,16 +219,16 @@ TEST_CASE("the end of the records lies before the fork where a parent's segment 
   for (std::uint64_t number = 1; number <= 3; ++number)
     wal.add(1, number);
   wal.add_history(2, kForkInSegment3);
-  const WalPath path = follow(wal.rows, 2, lsn_in(1, 0x28));
+  const Followed path = follow(wal.all(), 2, lsn_in(1, 0x28));
   // Timeline 1 went on behind the fork; its records there are not on the path.
-  CHECK(path.end_of_records() <= 0x380000);
-  CHECK(path.last_record() < 0x380000);
+  CHECK(path.end_of_records <= 0x380000);
+  CHECK(path.last_record < 0x380000);
 }
 
 TEST_CASE("the first segment of a timeline may be stored while a later one is not", "[catalog]") {
   HandMadeWal wal = forked();
   wal.add(2, 7);
-  const WalPath path = follow(wal.rows, 2, lsn_in(1, 0x28));
+  const Followed path = follow(wal.all(), 2, lsn_in(1, 0x28));
   CHECK(path.segments.size() == 4);
   CHECK(path.missing.to_string() == "000000020000000000000005");
   REQUIRE(path.behind_gap);
@@ -208,10 +241,10 @@ TEST_CASE("two forks in one segment: the newest timeline that is stored is taken
   wal.add(1, 3);
   wal.add(2, 3);
   wal.add_history(3, "1\t0/320000\ta\n2\t0/340000\tb\n");
-  CHECK(names(follow(wal.rows, 3, lsn_in(2, 0))).back() == "000000020000000000000003");
+  CHECK(names(follow(wal.all(), 3, lsn_in(2, 0))).back() == "000000020000000000000003");
   wal.add(3, 3);
   wal.add(3, 4);
-  const WalPath path = follow(wal.rows, 3, lsn_in(2, 0));
+  const Followed path = follow(wal.all(), 3, lsn_in(2, 0));
   CHECK(names(path) == std::vector<std::string>{"000000010000000000000002",
                                                 "000000030000000000000003",
                                                 "000000030000000000000004"});
@@ -226,7 +259,7 @@ TEST_CASE("three timelines one after the other make one path", "[catalog]") {
   wal.add(2, 4);
   wal.add(5, 4);
   wal.add_history(5, "1\t0/280000\ta\n2\t0/480000\tb\n");
-  CHECK(names(follow(wal.rows, 5, lsn_in(1, 0))) ==
+  CHECK(names(follow(wal.all(), 5, lsn_in(1, 0))) ==
         std::vector<std::string>{"000000010000000000000001", "000000020000000000000002",
                                  "000000020000000000000003", "000000050000000000000004"});
 }
@@ -237,10 +270,10 @@ TEST_CASE("the longest beginning ends the path where its segment is missing", "[
   wal.add_tail(1, 2, 8192);
   wal.add_tail(1, 2, 80'000);
   wal.add_tail(1, 2, 24'576);
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0));
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0));
   REQUIRE(path.segments.size() == 2);
   CHECK(path.segments[1].row->index.valid_end == lsn_in(2, 80'000));
-  CHECK(path.end_of_records() == lsn_in(2, 80'000));
+  CHECK(path.end_of_records == lsn_in(2, 80'000));
   CHECK_FALSE(path.behind_gap);
 }
 
@@ -249,16 +282,16 @@ TEST_CASE("a whole segment is taken before its beginnings", "[catalog]") {
   wal.add_tail(1, 2, 80'000);
   wal.add(1, 2);
   wal.add(1, 3);
-  CHECK(follow(wal.rows, 1, lsn_in(2, 0)).segments.size() == 2);
+  CHECK(follow(wal.all(), 1, lsn_in(2, 0)).segments.size() == 2);
 }
 
 TEST_CASE("the missing segment and the one behind the gap are two", "[catalog]") {
   HandMadeWal wal;
   for (std::uint64_t number = 1; number <= 4; ++number)
     wal.add(1, number);
-  std::erase_if(wal.rows.segments, [](const SegmentRow& row) { return row.name.segment == 2; });
+  std::erase_if(wal.segments, [](const SegmentRow& row) { return row.name.segment == 2; });
   wal.add_tail(1, 2, 80'000);
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0));
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0));
   CHECK(path.segments.size() == 2);
   REQUIRE(path.behind_gap);
   CHECK(path.behind_gap->to_string() == "000000010000000000000003");
@@ -270,7 +303,7 @@ TEST_CASE("recovery cannot enter a damaged segment", "[catalog]") {
   for (std::uint64_t number = 1; number <= 4; ++number)
     wal.add(1, number);
   HandMadeWal::damage(wal.whole(1, 2), 80'000);
-  const WalPath path = follow(wal.rows, 1, lsn_in(1, 0));
+  const Followed path = follow(wal.all(), 1, lsn_in(1, 0));
   REQUIRE(path.segments.size() == 1);
   CHECK(path.damaged);
   CHECK(path.missing.to_string() == "000000010000000000000002");

@@ -43,7 +43,7 @@ Scan scan(ByteSpan bytes, std::size_t chunk_size = 256 * 1024, Lsn start = kStar
       start, k1MiB,
       {.on_transaction_end = [&](const TransactionEnd& t) { result.transactions.push_back(t); },
        .on_restore_point = [&](const RestorePoint& p) { result.restore_points.push_back(p); },
-       .on_checkpoint = [&](std::uint64_t xid) { result.checkpoints.push_back(xid); }});
+       .on_checkpoint = [&](const Checkpoint& c) { result.checkpoints.push_back(c.next_xid); }});
   while (!bytes.empty()) {
     const std::size_t count = std::min(chunk_size, bytes.size());
     scanner.feed(bytes.first(count));
@@ -86,6 +86,17 @@ std::vector<std::byte> commit_prepared_with_everything(std::size_t statistics_it
   data.put(xid);
   return testing::encode_record(
       {.manager = 1, .info = 0x30 | 0x80, .body = testing::main_data_body(data.bytes())}, 100);
+}
+
+// What a record that begins with these bytes says of a transaction's end.
+std::optional<TransactionEnd> transaction_end_of(ByteSpan record, unsigned version) {
+  std::optional<TransactionEnd> found;
+  RecordView view;
+  if (record.size() < kRecordHeaderSize) return found;
+  view.parse(record, version);
+  visit_record(view, 1, 2, version,
+               {.on_transaction_end = [&](const TransactionEnd& t) { found = t; }});
+  return found;
 }
 
 }  // namespace
@@ -480,7 +491,7 @@ TEST_CASE("the prepared transaction's id is found behind everything that may pre
       {18, 16},
   }));
   const auto record = commit_prepared_with_everything(item, 900);
-  const auto transaction = decode_transaction_end(record, version);
+  const auto transaction = transaction_end_of(record, version);
   REQUIRE(transaction);
   CHECK(transaction->xid == 900);
   CHECK(transaction->time == 77);
@@ -491,7 +502,7 @@ TEST_CASE("where the prepared transaction's id is cut off the record's own is gi
   const auto record = commit_prepared_with_everything(12, 900);
   const std::size_t time_ends = kRecordHeaderSize + 2 + 8;
   for (std::size_t length = time_ends; length < record.size(); ++length) {
-    const auto transaction = decode_transaction_end(ByteSpan(record).first(length), 15);
+    const auto transaction = transaction_end_of(ByteSpan(record).first(length), 15);
     REQUIRE(transaction);
     CHECK(transaction->xid == 0);
     CHECK(transaction->time == 77);
@@ -507,7 +518,7 @@ TEST_CASE("impossible counts in a transaction record are not followed", "[wal]")
   const auto record = testing::encode_record(
       {.manager = 1, .info = 0x30 | 0x80, .xid = 5, .body = testing::main_data_body(data.bytes())},
       100);
-  const auto transaction = decode_transaction_end(record, 15);
+  const auto transaction = transaction_end_of(record, 15);
   REQUIRE(transaction);
   CHECK(transaction->xid == 5);
 }
@@ -606,8 +617,8 @@ TEST_CASE("a transaction record cut short tells what it still can", "[wal]") {
       {.manager = 1, .info = 0, .xid = 7, .body = testing::main_data_body(data.bytes())}, 100);
   const ByteSpan bytes(record);
   for (std::size_t length = 0; length < bytes.size(); ++length)
-    CHECK_FALSE(decode_transaction_end(bytes.first(length), 15));
-  const auto whole = decode_transaction_end(bytes, 15);
+    CHECK_FALSE(transaction_end_of(bytes.first(length), 15));
+  const auto whole = transaction_end_of(bytes, 15);
   REQUIRE(whole);
   CHECK(whole->time == 55);
   CHECK(whole->xid == 7);

@@ -23,6 +23,23 @@ SegmentIndex index_of(ByteSpan segment, Lsn start = kStart) {
   return indexer.finish();
 }
 
+SegmentDetails details_of(ByteSpan segment, Lsn start = kStart) {
+  SegmentIndexer indexer(start, k1MiB);
+  indexer.feed(segment);
+  indexer.finish();
+  return indexer.take_details();
+}
+
+// The transaction that ends in a record which begins in one segment and ends in the other.
+std::optional<TransactionEnd> joined_transaction(const SegmentIndex& first,
+                                                 const SegmentIndex& second) {
+  JoinedRecord record(first);
+  std::optional<TransactionEnd> joined;
+  if (!record.is_open() || !record.join(second)) return joined;
+  record.visit(15, {.on_transaction_end = [&](const TransactionEnd& t) { joined = t; }});
+  return joined;
+}
+
 void check_same(const SegmentIndex& a, const SegmentIndex& b) {
   CHECK(encode_index(a) == encode_index(b));
   CHECK(a.complete == b.complete);
@@ -39,7 +56,10 @@ void check_same(const SegmentIndex& a, const SegmentIndex& b) {
   CHECK(a.max_time == b.max_time);
   CHECK(a.first_commit == b.first_commit);
   CHECK(a.last_commit == b.last_commit);
-  CHECK(a.next_xid == b.next_xid);
+  CHECK(a.next_xid() == b.next_xid());
+  CHECK(a.open_record_taken == b.open_record_taken);
+  CHECK(a.open_record_body_crc == b.open_record_body_crc);
+  CHECK(a.continuation_crc == b.continuation_crc);
   CHECK(a.restore_points == b.restore_points);
   CHECK(a.open_record == b.open_record);
   CHECK(a.open_record_head == b.open_record_head);
@@ -99,13 +119,14 @@ TEST_CASE("a segment with aborts only has no commit time", "[wal]") {
   CHECK_FALSE(index.last_commit);
 }
 
-TEST_CASE("transaction ids are sorted, prepared ones under their own id", "[wal]") {
+TEST_CASE("transaction ids are sorted, prepared ones under their own id, with subtransactions",
+          "[wal]") {
   WalBuilder wal(kStart);
   wal.add_commit(900, 1);
-  wal.add_commit_prepared(800, 2);
+  wal.add_commit_prepared(800, 2);  // with the subtransaction 801
   wal.add_abort(850, 3);
   wal.fill_segment();
-  CHECK(index_of(wal.bytes()).xids == std::vector<std::uint32_t>{800, 850, 900});
+  CHECK(details_of(wal.bytes()).xids == std::vector<std::uint32_t>{800, 801, 850, 900});
 }
 
 TEST_CASE("the last checkpoint of a segment gives the next transaction id", "[wal]") {
@@ -113,7 +134,7 @@ TEST_CASE("the last checkpoint of a segment gives the next transaction id", "[wa
   wal.add_checkpoint(0x1'0000'0010);
   wal.add_checkpoint(0x1'0000'0020);
   wal.fill_segment();
-  CHECK(index_of(wal.bytes()).next_xid == 0x1'0000'0020);
+  CHECK(index_of(wal.bytes()).next_xid() == 0x1'0000'0020);
 }
 
 TEST_CASE("a segment not written to its end is incomplete, not damaged", "[wal]") {
@@ -152,15 +173,15 @@ TEST_CASE("a switched segment is complete", "[wal]") {
 TEST_CASE("the open record's head is bounded", "[wal]") {
   ByteWriter data;
   data.put(std::int64_t{55});
-  while (data.bytes().size() < 20'000)
+  while (data.bytes().size() < 200'000)
     data.put(std::uint8_t{0});
   WalBuilder wal(kStart);
-  wal.fill_segment(12'000);
+  wal.fill_segment(120'000);
   wal.add({.manager = 1, .info = 0, .xid = 7, .body = testing::main_data_body(data.bytes())});
   wal.fill_segment();
   const SegmentIndex index = index_of(wal.segment(0));
   CHECK(index.open_record != 0);
-  CHECK(index.open_record_head.size() == SegmentIndex::kOpenRecordKept);
+  CHECK(index.open_record_head.size() == RecordScanner::kBodyKept);
 }
 
 TEST_CASE("an index is read back as it was written", "[wal]") {
@@ -197,7 +218,7 @@ TEST_CASE("an index cut short or with something behind it is damaged", "[wal]") 
 
 TEST_CASE("an index of a later version is refused, not misread", "[wal]") {
   std::vector<std::byte> bytes = encode_index({});
-  bytes[0] = std::byte{2};
+  bytes[0] = std::byte{3};
   CHECK(error_kind_of([&] { decode_index(bytes); }) == ErrorKind::kCorrupt);
 }
 
@@ -217,15 +238,15 @@ TEST_CASE("a segment with more transactions than are kept says so", "[.][slow]")
   ClusterIdentity cluster = testing::kCluster;
   cluster.segment_size = k64MiB;
   WalBuilder wal(k64MiB, cluster);
-  for (std::uint32_t xid = 0; xid <= SegmentIndex::kMostXids; ++xid)
+  for (std::uint32_t xid = 0; xid <= SegmentDetails::kMostXids; ++xid)
     wal.add_commit(3 + xid, xid);
   SegmentIndexer indexer(k64MiB, k64MiB);
   indexer.feed(wal.bytes());
   const SegmentIndex index = indexer.finish();
-  CHECK(index.commits == SegmentIndex::kMostXids + 1);
-  CHECK(index.max_time == SegmentIndex::kMostXids);
+  CHECK(index.commits == SegmentDetails::kMostXids + 1);
+  CHECK(index.max_time == SegmentDetails::kMostXids);
   CHECK(index.xids_omitted);
-  CHECK(index.xids.empty());
+  CHECK(indexer.take_details().xids.empty());
 }
 
 TEST_CASE("random bytes are no index", "[wal]") {
@@ -308,7 +329,7 @@ TEST_CASE("a commit over the boundary of two segments is found by joining them",
   const SegmentIndex second = index_of(wal.segment(1), kStart + k1MiB);
   CHECK(first.commits + second.commits == 0);
 
-  const auto joined = joined_transaction(first, second, 15);
+  const auto joined = joined_transaction(first, second);
   REQUIRE(joined);
   CHECK(joined->start == first.open_record);
   CHECK(joined->xid == 700);
@@ -322,7 +343,7 @@ TEST_CASE("a COMMIT PREPARED over the boundary gives the prepared transaction's 
   wal.add_commit_prepared(900, 123);
   wal.fill_segment();
   const auto joined =
-      joined_transaction(index_of(wal.segment(0)), index_of(wal.segment(1), kStart + k1MiB), 15);
+      joined_transaction(index_of(wal.segment(0)), index_of(wal.segment(1), kStart + k1MiB));
   REQUIRE(joined);
   CHECK(joined->xid == 900);
 }
@@ -338,33 +359,51 @@ TEST_CASE("a long commit that covers a whole segment is joined from its beginnin
   wal.fill_segment();
   const SegmentIndex first = index_of(wal.segment(0));
   const SegmentIndex second = index_of(wal.segment(1), kStart + k1MiB);
-  const auto joined = joined_transaction(first, second, 15);
+  const SegmentIndex third = index_of(wal.segment(2), kStart + 2 * k1MiB);
+  JoinedRecord record(first);
+  REQUIRE(record.is_open());
+  REQUIRE(record.join(second));
+  CHECK_FALSE(record.is_whole());
+  REQUIRE(record.join(third));
+  REQUIRE(record.is_whole());
+  CHECK(record.is_valid());
+  CHECK(record.start() == commit);
+  std::optional<TransactionEnd> joined;
+  record.visit(15, {.on_transaction_end = [&](const TransactionEnd& t) { joined = t; }});
   REQUIRE(joined);
-  CHECK(joined->start == commit);
   CHECK(joined->time == 55);
-  CHECK_FALSE(joined_transaction(second, index_of(wal.segment(2), kStart + 2 * k1MiB), 15));
+  CHECK_FALSE(joined_transaction(second, third));
+
+  // The index of one segment in between belongs to other contents: the checksum says so.
+  SegmentIndex foreign = second;
+  foreign.continuation_crc ^= 1;
+  JoinedRecord wrong(first);
+  REQUIRE(wrong.join(foreign));
+  REQUIRE(wrong.join(third));
+  CHECK(wrong.is_whole());
+  CHECK_FALSE(wrong.is_valid());
 }
 
 TEST_CASE("heads that are damaged or cut short join to nothing", "[wal]") {
   const WalBuilder wal = wal_with_commit_over_boundary(24);
   const SegmentIndex first = index_of(wal.segment(0));
   const SegmentIndex second = index_of(wal.segment(1), kStart + k1MiB);
-  REQUIRE(joined_transaction(first, second, 15));
+  REQUIRE(joined_transaction(first, second));
   SegmentIndex empty = first;
   empty.open_record_head.clear();
-  CHECK_FALSE(joined_transaction(empty, second, 15));
+  CHECK_FALSE(joined_transaction(empty, second));
   SegmentIndex shorter = second;
   shorter.continuation_head.resize(1);
-  CHECK_FALSE(joined_transaction(first, shorter, 15));
+  CHECK_FALSE(joined_transaction(first, shorter));
   SegmentIndex garbage = first;
   std::fill(garbage.open_record_head.begin(), garbage.open_record_head.end(), std::byte{0xFF});
-  CHECK_FALSE(joined_transaction(garbage, second, 15));
+  CHECK_FALSE(joined_transaction(garbage, second));
 }
 
 TEST_CASE("no transaction is joined where none is open", "[wal]") {
   const SegmentIndex complete = index_of(testing::complete_segment(kStart));
   const SegmentIndex next = index_of(testing::complete_segment(kStart + k1MiB), kStart + k1MiB);
-  CHECK_FALSE(joined_transaction(complete, next, 15));
+  CHECK_FALSE(joined_transaction(complete, next));
 }
 
 TEST_CASE("a commit that a crash cut off at the segment's end is not joined", "[wal]") {
@@ -372,7 +411,7 @@ TEST_CASE("a commit that a crash cut off at the segment's end is not joined", "[
   const SegmentIndex first = index_of(cut.segment(0));
   const SegmentIndex next = index_of(testing::complete_segment(kStart + k1MiB), kStart + k1MiB);
   REQUIRE(first.open_record != 0);
-  CHECK_FALSE(joined_transaction(first, next, 15));
+  CHECK_FALSE(joined_transaction(first, next));
 }
 
 TEST_CASE("another record over the boundary is no transaction", "[wal]") {
@@ -381,7 +420,7 @@ TEST_CASE("another record over the boundary is no transaction", "[wal]") {
   wal.add_filler(500);
   wal.fill_segment();
   CHECK_FALSE(
-      joined_transaction(index_of(wal.segment(0)), index_of(wal.segment(1), kStart + k1MiB), 15));
+      joined_transaction(index_of(wal.segment(0)), index_of(wal.segment(1), kStart + k1MiB)));
 }
 
 }  // namespace pitr

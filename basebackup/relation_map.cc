@@ -1,0 +1,197 @@
+#include "basebackup/relation_map.h"
+
+#include <random>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "basebackup/connection.h"
+#include "common/error.h"
+#include "common/log.h"
+
+namespace pitr {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMapBlockSize = std::size_t{64} * 1024;
+constexpr int kRowsAtOnce = 10'000;
+
+// Bytes that are no UTF-8 (a database in another encoding) become the replacement character.
+std::string as_line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+ResultHandle run_query(PGconn* link, const std::string& sql) {
+  ResultHandle result(PQexec(link, sql.c_str()));
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    throw_server_error(link, result.get());
+  }
+  return result;
+}
+
+std::string field(const PGresult* result, int row, int column) {
+  return {PQgetvalue(result, row, column),
+          static_cast<std::size_t>(PQgetlength(result, row, column))};
+}
+
+std::uint32_t number(const PGresult* result, int row, int column) {
+  return static_cast<std::uint32_t>(to_integer(field(result, row, column)));
+}
+
+struct Database {
+  std::uint32_t oid = 0;
+  std::string name;
+  bool lets_in = true;
+};
+
+// Not of this cluster's other sessions: read-only, no wait for locks.
+void prepare_session(PGconn* link) {
+  run_query(link, "SELECT pg_catalog.set_config('search_path', '', false)");
+  run_query(link, "SELECT pg_catalog.set_config('client_encoding', 'UTF8', false)");
+  run_query(link, "SELECT pg_catalog.set_config('lock_timeout', '5s', false)");
+}
+
+std::vector<Database> list_databases(PGconn* link) {
+  const ResultHandle result =
+      run_query(link, "SELECT oid, datname, datallowconn FROM pg_catalog.pg_database ORDER BY oid");
+  std::vector<Database> databases;
+  for (int row = 0; row < PQntuples(result.get()); ++row) {
+    databases.push_back({number(result.get(), row, 0), field(result.get(), row, 1),
+                         field(result.get(), row, 2) == "t"});
+  }
+  return databases;
+}
+
+// Writes one database's lines; returns how many relations.
+std::uint64_t write_database(ArchiveWriter& writer, PGconn* link, const Database& database) {
+  const ResultHandle schemas =
+      run_query(link, "SELECT oid, nspname FROM pg_catalog.pg_namespace ORDER BY oid");
+  for (int row = 0; row < PQntuples(schemas.get()); ++row) {
+    writer.append(as_byte_span(as_line({{"schema", number(schemas.get(), row, 0)},
+                                        {"in", database.oid},
+                                        {"name", field(schemas.get(), row, 1)}})));
+  }
+  // A cursor: a database may hold a million relations. A temporary relation has no name to tell.
+  run_query(link, "BEGIN TRANSACTION READ ONLY");
+  run_query(link,
+            "DECLARE relations CURSOR FOR SELECT c.oid, "
+            "coalesce(pg_catalog.pg_relation_filenode(c.oid), 0), n.nspname, c.relname, c.relkind "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE c.relpersistence <> 't' AND n.nspname <> 'pg_catalog'");
+  std::uint64_t relations = 0;
+  for (;;) {
+    const ResultHandle rows =
+        run_query(link, fmt::format("FETCH FORWARD {} FROM relations", kRowsAtOnce));
+    const int count = PQntuples(rows.get());
+    if (count == 0) break;
+    for (int row = 0; row < count; ++row) {
+      writer.append(as_byte_span(as_line({{"relation", number(rows.get(), row, 0)},
+                                          {"in", database.oid},
+                                          {"file", number(rows.get(), row, 1)},
+                                          {"of", field(rows.get(), row, 2)},
+                                          {"name", field(rows.get(), row, 3)},
+                                          {"kind", field(rows.get(), row, 4)}})));
+      ++relations;
+    }
+  }
+  run_query(link, "COMMIT");
+  return relations;
+}
+
+std::string make_map_name(Instant taken_at) {
+  std::string text = to_utc_text(taken_at).substr(0, 19);
+  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
+  std::random_device random;
+  return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
+}
+
+void add_line(const std::string& line, Instant taken_at, RelationNames& names) {
+  const Json json = Json::parse(line);
+  const std::string name = json.at("name");
+  if (json.contains("database")) {
+    names.add_database(json.at("database"), name);
+  } else if (json.contains("schema")) {
+    names.add_schema(json.at("in"), json.at("schema"), name);
+  } else {
+    const std::string kind = json.at("kind");
+    names.add({.database = json.at("in"),
+               .oid = json.at("relation"),
+               .file_number = json.at("file"),
+               .kind = kind.empty() ? '\0' : kind.front(),
+               .schema = json.at("of"),
+               .name = name},
+              taken_at);
+  }
+}
+
+void read_map(const StoredFile& file, RelationNames& names) {
+  std::string rest;
+  file.reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
+    rest += as_text(raw);
+    std::size_t begin = 0;
+    for (std::size_t end = rest.find('\n'); end != std::string::npos;
+         end = rest.find('\n', begin)) {
+      add_line(rest.substr(begin, end - begin), file.identity.created_at, names);
+      begin = end + 1;
+    }
+    rest.erase(0, begin);
+  });
+}
+
+}  // namespace
+
+RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& cluster,
+                                     const std::string& connection,
+                                     const Compression& compression) {
+  const Instant taken_at = now();
+  RelationMapCounts counts{.name = make_map_name(taken_at)};
+  const auto destination = storage.create(map_key(cluster.key, counts.name));
+  EncodeBuffers buffers({.compression = compression, .block_size = kMapBlockSize});
+  ArchiveWriter writer(*destination, buffers);
+  const ConnectionHandle first = connect_to_server(connection, "");
+  prepare_session(first.get());
+  for (const Database& database : list_databases(first.get())) {
+    writer.append(as_byte_span(as_line({{"database", database.oid}, {"name", database.name}})));
+    if (!database.lets_in) continue;
+    try {
+      const ConnectionHandle link = connect_to_server(connection, "", database.name);
+      prepare_session(link.get());
+      counts.relations += write_database(writer, link.get(), database);
+      ++counts.databases;
+    } catch (const Error& error) {
+      log_warning(fmt::format("relations of database \"{}\" have no names in the map: {}",
+                              database.name, error.report().detail));
+    }
+  }
+  writer.finish(identity_sections({.kind = FileKind::kRelationMap,
+                                   .name = counts.name,
+                                   .cluster_name = cluster.key.name,
+                                   .cluster = cluster.identity,
+                                   .created_at = taken_at}));
+  if (!destination->commit()) {
+    throw Error({.kind = ErrorKind::kSystem,
+                 .message = fmt::format("a map \"{}\" is stored already", counts.name)});
+  }
+  return counts;
+}
+
+void read_relation_maps(Storage& storage, const ClusterRecord& cluster, RelationNames& names) {
+  storage.list(map_folder(cluster.key), "", [&](const std::string& key) {
+    try {
+      const auto file = open_stored_file(storage, key, cluster.key, last_part(key));
+      if (file) read_map(*file, names);
+    } catch (const Json::exception& error) {
+      log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
+    } catch (const Error& error) {
+      if (error.report().kind != ErrorKind::kCorrupt) throw;
+      log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
+    }
+    return true;
+  });
+}
+
+}  // namespace pitr

@@ -1,0 +1,27 @@
+// A map of relations: names by OID and file number, as a server's catalogs have them at one moment.
+// The WAL knows numbers only, so `pitr history` needs it. Format: "Maps" in storage/LAYOUT.md.
+#pragma once
+
+#include <string>
+
+#include "catalog/relation_names.h"
+#include "storage/repository.h"
+
+namespace pitr {
+
+struct RelationMapCounts {
+  std::string name;  // of the stored map
+  std::uint64_t databases = 0;
+  std::uint64_t relations = 0;
+};
+
+// Reads the catalogs of every database that lets us in (a warning for the others) and stores the
+// map. `connection` is a libpq string. Throws kSystem when the server cannot answer.
+RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& cluster,
+                                     const std::string& connection, const Compression& compression);
+
+// Gives the names of every stored map to `names`, in the order in which they were taken; a damaged
+// map is passed over with a warning.
+void read_relation_maps(Storage& storage, const ClusterRecord& cluster, RelationNames& names);
+
+}  // namespace pitr

@@ -1,0 +1,114 @@
+#include "pitr/before_drop.h"
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "catalog/wal_path.h"
+#include "common/error.h"
+#include "common/log.h"
+#include "common/units.h"
+#include "pitr/history.h"
+
+namespace pitr {
+
+namespace {
+
+[[noreturn]] void throw_finding(std::string code, std::string message, std::string detail) {
+  throw Error({.kind = ErrorKind::kFinding,
+               .message = std::move(message),
+               .detail = std::move(detail),
+               .hint = "pitr history lists what was dropped; --before-xid takes a transaction "
+                       "from it.",
+               .code = std::move(code)});
+}
+
+// "t", "public.t" and "app.public.t" all mean app.public.t.
+bool is_named(const std::string& full_name, const std::string& what) {
+  return full_name == what || full_name.ends_with("." + what);
+}
+
+using Stretches = std::vector<TimelineStretch>;
+
+bool is_on(const Stretches& path, const HistoryEvent& event) {
+  return std::any_of(path.begin(), path.end(), [&](const TimelineStretch& stretch) {
+    return stretch.timeline == event.timeline && event.lsn < stretch.end;
+  });
+}
+
+struct Match {
+  const HistoryEvent* event = nullptr;
+  std::string subject;
+};
+
+std::vector<Match> find_matches(const NamedHistory& history, const std::string& what) {
+  const auto oid = parse_number(what, 10);
+  std::vector<Match> matches;
+  for (const HistoryEvent& event : history.events) {
+    if (event.kind == HistoryEvent::Kind::kDropDatabase) {
+      if (event.name == what || (oid && *oid == event.database)) {
+        matches.push_back({&event, "database " + event.name});
+      }
+      continue;
+    }
+    if (event.kind == HistoryEvent::Kind::kRestorePoint ||
+        event.kind == HistoryEvent::Kind::kCreateDatabase) {
+      continue;
+    }
+    for (const MappedRelation& relation : event.relations) {
+      const std::string name = describe_relation(relation, history.names);
+      if (is_named(name, what) || (oid && *oid == relation.oid)) matches.push_back({&event, name});
+    }
+  }
+  return matches;
+}
+
+std::string describe(const Match& match) {
+  return fmt::format("{} by transaction {} of {}, timeline {}", match.subject,
+                     match.event->full_xid, to_local_text(from_postgres_time(match.event->time)),
+                     match.event->timeline);
+}
+
+}  // namespace
+
+void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
+                        const ClusterRows& rows) {
+  const NamedHistory history = read_history(storage, rows, {});
+  std::vector<Match> matches = find_matches(history, what);
+  if (request.timeline) {
+    const auto path = timeline_path(rows, *request.timeline).value_or(Stretches());
+    std::erase_if(matches, [&](const Match& match) { return !is_on(path, *match.event); });
+  }
+  const auto is_drop = [](const Match& match) {
+    return match.event->kind == HistoryEvent::Kind::kDrop ||
+           match.event->kind == HistoryEvent::Kind::kDropDatabase;
+  };
+  std::vector<Match> drops;
+  std::copy_if(matches.begin(), matches.end(), std::back_inserter(drops), is_drop);
+  if (drops.empty()) {
+    throw_finding(
+        "drop_not_found", fmt::format("the archived WAL holds no drop of \"{}\"", what),
+        matches.empty() ? "" : "It was truncated or rewritten: " + describe(matches.back()) + ".");
+  }
+  std::set<std::string> subjects;
+  for (const Match& drop : drops)
+    subjects.insert(drop.subject);
+  if (subjects.size() > 1) {
+    throw_finding("drop_ambiguous", fmt::format("\"{}\" means more than one thing", what),
+                  fmt::format("Dropped were: {}.", fmt::join(subjects, ", ")));
+  }
+  const Match& last = drops.back();  // by time
+  if (drops.size() > 1) {
+    log_warning(fmt::format("\"{}\" was dropped {} times; recovery stops before the last time",
+                            what, drops.size()));
+  }
+  log_info("before the drop of " + describe(last));
+  request.target = {
+      .kind = RecoveryTarget::Kind::kXid, .xid = last.event->full_xid, .inclusive = false};
+  request.end_with_last_commit = true;
+  if (!request.timeline && !request.newest_timeline) request.timeline = last.event->timeline;
+}
+
+}  // namespace pitr
