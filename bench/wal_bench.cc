@@ -99,6 +99,18 @@ void index_segment(benchmark::State& state) {
 }
 BENCHMARK(index_segment);
 
+// As the archiver compresses it: each block on its own.
+void compress_lz4(benchmark::State& state) {
+  constexpr std::size_t kBlock = std::size_t{256} * 1024;
+  BlockCodec codec({.codec = Codec::kLz4});
+  std::vector<std::byte> output(kBlock);
+  over_segments(state, [&](const Segment& segment) {
+    for (ByteSpan rest = segment; !rest.empty(); rest = rest.subspan(kBlock))
+      benchmark::DoNotOptimize(codec.compress(rest.first(kBlock), output));
+  });
+}
+BENCHMARK(compress_lz4);
+
 }  // namespace
 }  // namespace pitr
 

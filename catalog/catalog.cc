@@ -70,6 +70,9 @@ std::string wal_row_key(const std::string& storage_key) {
                      last_part(storage_key));
 }
 
+// Of all rows of a folder wal/<cluster>/<timeline>/<log>.
+std::string wal_row_prefix(const std::string& folder) { return "segment/" + folder.substr(4); }
+
 // wal/<cluster>/<timeline>/<log>
 std::string log_row_key(const std::string& folder) { return "log/" + folder.substr(4); }
 
@@ -195,6 +198,26 @@ struct Catalog::State {
     }
   }
 
+  void visit_wal(const std::string& folder, const std::function<void(WalFileEntry)>& visit) const {
+    const auto give = [&](ByteSpan value) {
+      try {
+        visit(decode_entry(value));
+      } catch (const Error&) {
+        // The repository has the answer.
+      }
+    };
+    if (database) {
+      const std::string prefix = wal_row_prefix(folder);
+      const std::unique_ptr<rocksdb::Iterator> row(database->NewIterator({}));
+      for (row->Seek(prefix); row->Valid() && row->key().starts_with(prefix); row->Next())
+        give(as_byte_span(row->value().ToStringView()));
+    }
+    for (auto one = from_journal.lower_bound(folder + "/");
+         one != from_journal.end() && one->first.starts_with(folder + "/"); ++one) {
+      visit(one->second);
+    }
+  }
+
   // The value is the stamp, as a text, and the summary.
   bool find_log(const std::string& folder, const std::string& stamp, LogSummary& summary) const {
     const auto value = get(log_row_key(folder));
@@ -276,6 +299,10 @@ RowCache Catalog::row_cache(const ClusterKey& cluster) {
   return {
       .find_wal = [state](const std::string& key,
                           WalFileEntry& entry) { return state->find_wal(key, entry); },
+      .visit_wal =
+          [state](const std::string& folder, const std::function<void(WalFileEntry)>& visit) {
+            state->visit_wal(folder, visit);
+          },
       .put_wal =
           [state](const WalFileEntry& entry) {
             state->put(wal_row_key(entry.key), encode_entry(entry));

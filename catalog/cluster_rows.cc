@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -33,18 +34,6 @@ BackupSummary read_summary(Storage& storage, const ClusterKey& cluster, const st
                  .message = fmt::format("the manifest of backup \"{}\" has no summary", id)});
   }
   return decode_summary(*section);
-}
-
-// Whatever is wrong with what is remembered, the repository has the answer.
-std::optional<SegmentRow> cached_row(const RowCache& cache, const StoredWalName& name,
-                                     const std::string& key) {
-  WalFileEntry entry;
-  if (!cache.find_wal || !cache.find_wal(key, entry)) return std::nullopt;
-  try {
-    return to_row(name, entry);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
 }
 
 // Runs `step`; what is damaged is noted, everything else goes on to the caller.
@@ -81,6 +70,13 @@ class LogReader {
 
   LogRows read(TimelineId timeline, std::uint32_t log, std::vector<std::string>& unreadable) {
     LogRows rows;
+    known_.clear();
+    if (cache_.visit_wal) {
+      cache_.visit_wal(folder(timeline, log), [this](WalFileEntry entry) {
+        std::string key = entry.key;
+        known_.insert_or_assign(std::move(key), std::move(entry));
+      });
+    }
     storage_.list(folder(timeline, log), "", [&](const std::string& key) {
       const auto name = parse_wal_key(key);
       if (!name || name->kind == StoredWalName::Kind::kBackupHistory) return true;
@@ -96,11 +92,24 @@ class LogReader {
   }
 
  private:
+  // Whatever is wrong with what is remembered, the repository has the answer.
+  std::optional<SegmentRow> known_row(const StoredWalName& name, const std::string& key) const {
+    WalFileEntry entry;
+    const auto known = known_.find(key);
+    const bool found = known != known_.end() || (cache_.find_wal && cache_.find_wal(key, entry));
+    if (!found) return std::nullopt;
+    try {
+      return to_row(name, known != known_.end() ? known->second : entry);
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
+
   SegmentRow read_row(const StoredWalName& name, const std::string& key,
                       std::vector<std::string>& unreadable) {
     std::optional<SegmentRow> row;
     const bool readable = note_damage(unreadable, key, [&] {
-      row = cached_row(cache_, name, key);
+      row = known_row(name, key);
       if (row) return;
       const WalFileEntry entry = read_wal_entry(storage_, cluster_.key, key);
       row = to_row(name, entry);
@@ -131,6 +140,7 @@ class LogReader {
   Storage& storage_;
   ClusterRecord cluster_;
   RowCache cache_;
+  std::unordered_map<std::string, WalFileEntry> known_;  // of the folder that is read
 };
 
 // A record that is still open at a log's end may be completed by the next log's first segment.

@@ -36,6 +36,9 @@ WalFileEntry read_wal_entry(Storage& storage, const ClusterKey& cluster, const s
 // Where entries and summaries are remembered between calls; see Catalog. Null members: nowhere.
 struct RowCache {
   std::function<bool(const std::string& key, WalFileEntry& entry)> find_wal;
+  // Every entry of a folder at once, in any order.
+  std::function<void(const std::string& folder, const std::function<void(WalFileEntry)>& visit)>
+      visit_wal;
   std::function<void(const WalFileEntry& entry)> put_wal;
   // A log's summary counts while its folder has the stamp it was put with.
   std::function<bool(const std::string& folder, const std::string& stamp, LogSummary& summary)>

@@ -108,8 +108,9 @@ void add_nearest(RecoveryPlan& plan, const ClusterRows& rows, const PlanRequest&
 std::optional<RecoveryPlan> plan_on(const ClusterRows& rows, const PlanRequest& request,
                                     const WalReader& reader, TimelineId timeline,
                                     RecoveryPlan& refusal) {
+  SearchMemory memory;
   for (const RecoveryCandidate& candidate : candidates_on(rows, timeline, request.backup_id)) {
-    TargetSearch search(rows, request, candidate, reader);
+    TargetSearch search(rows, request, candidate, reader, memory);
     RecoveryPlan plan{.target = request.target};
     if (search.find(plan)) {
       describe_candidate(plan, candidate, timeline, search.needed_until());

@@ -63,8 +63,9 @@ std::optional<Instant> last_commit_in(const ClusterRows& rows, const BackupSumma
 }
 
 TargetSearch::TargetSearch(const ClusterRows& rows, const PlanRequest& request,
-                           const RecoveryCandidate& candidate, const WalReader& reader)
-    : rows_(rows), request_(request), candidate_(candidate), reader_(reader) {}
+                           const RecoveryCandidate& candidate, const WalReader& reader,
+                           SearchMemory& memory)
+    : rows_(rows), request_(request), candidate_(candidate), reader_(reader), memory_(memory) {}
 
 bool TargetSearch::find(RecoveryPlan& plan) {
   plan.written = request_.target;
@@ -386,9 +387,10 @@ bool TargetSearch::accept_xid(RecoveryPlan& plan, const TransactionEnd& transact
   return true;
 }
 
-std::vector<RestorePoint> TargetSearch::find_restore_points() const {
+// Those of the wanted name in all the WAL that the path is a part of.
+std::vector<RestorePoint> TargetSearch::all_restore_points() const {
   std::vector<RestorePoint> found;
-  path().visit(
+  path().from_beginning().visit(
       0, [](const WalTotals& totals) { return totals.restore_points; },
       [&](const PathSegment& segment) {
         for (const RestorePoint& point : segment.row->index.restore_points) {
@@ -398,6 +400,15 @@ std::vector<RestorePoint> TargetSearch::find_restore_points() const {
         }
         return true;
       });
+  return found;
+}
+
+std::vector<RestorePoint> TargetSearch::find_restore_points() {
+  if (path().empty()) return {};
+  const auto [known, is_new] = memory_.restore_points.try_emplace(path().wal());
+  if (is_new) known->second = all_restore_points();
+  std::vector<RestorePoint> found = known->second;
+  std::erase_if(found, [&](const RestorePoint& point) { return point.start < path().start(); });
   return found;
 }
 

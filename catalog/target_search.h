@@ -20,11 +20,16 @@ struct RecoveryCandidate {
 // The greatest commit time at or before the backup's stop LSN, as far as rows tell.
 std::optional<Instant> last_commit_in(const ClusterRows& rows, const BackupSummary& backup);
 
+// What the searches of one plan find out about WAL that they share.
+struct SearchMemory {
+  std::map<const UnbrokenWal*, std::vector<RestorePoint>> restore_points;  // of the wanted name
+};
+
 // One search. Everything given must outlive it. Not thread-safe.
 class TargetSearch {
  public:
   TargetSearch(const ClusterRows& rows, const PlanRequest& request,
-               const RecoveryCandidate& candidate, const WalReader& reader);
+               const RecoveryCandidate& candidate, const WalReader& reader, SearchMemory& memory);
 
   // Sets stop, written target, commits and what lies on the way; false when this candidate does not
   // serve: reason() says why.
@@ -59,7 +64,8 @@ class TargetSearch {
   const TransactionEnd* wanted_of(const PathSegment& segment);
   bool is_wanted_epoch(const PathSegment& segment) const;
   bool accept_xid(RecoveryPlan& plan, const TransactionEnd& transaction);
-  std::vector<RestorePoint> find_restore_points() const;
+  std::vector<RestorePoint> all_restore_points() const;
+  std::vector<RestorePoint> find_restore_points();
   RecordPlace record_at(Lsn lsn) const;
   Lsn end_of(const TransactionEnd& transaction) const;
   RecoveryTarget last_target() const;
@@ -78,6 +84,7 @@ class TargetSearch {
   const PlanRequest& request_;
   const RecoveryCandidate& candidate_;
   const WalReader& reader_;
+  SearchMemory& memory_;
   std::map<std::string, std::vector<TransactionEnd>> read_already_;  // by key
   std::optional<PlanReason> reason_;
   std::vector<std::string> missing_;

@@ -70,6 +70,10 @@ class WalPath {
   WalPath(const ClusterRows& rows, std::shared_ptr<const UnbrokenWal> wal, Lsn start);
 
   const std::vector<TimelineStretch>& stretches() const { return wal_->stretches; }
+  // The unbroken WAL that paths with different starts may share.
+  const UnbrokenWal* wal() const { return wal_.get(); }
+  // The same from its very beginning.
+  WalPath from_beginning() const { return {*rows_, wal_, wal_->pieces.front().begin}; }
   bool empty() const;
   Lsn start() const { return start_; }
   const SegmentName& missing() const { return wal_->missing; }

@@ -234,15 +234,30 @@ void complete_open_records(std::vector<SegmentRow>& segments,
   }
 }
 
+namespace {
+
+std::uint64_t key_of(TimelineId timeline, std::uint32_t log) {
+  return std::uint64_t{timeline} << 32 | log;
+}
+
+}  // namespace
+
 WalRows::WalRows(std::vector<LogSummary> logs, Loader loader)
-    : logs_(std::move(logs)), loader_(std::move(loader)) {}
+    : logs_(std::move(logs)), loader_(std::move(loader)) {
+  note_keys();
+}
+
+void WalRows::note_keys() {
+  keys_.clear();
+  keys_.reserve(logs_.size());
+  for (const LogSummary& log : logs_)
+    keys_.push_back(key_of(log.timeline, log.log));
+}
 
 const LogSummary* WalRows::find_log(TimelineId timeline, std::uint32_t log) const {
-  const auto found = std::lower_bound(
-      logs_.begin(), logs_.end(), std::tie(timeline, log),
-      [](const LogSummary& summary, const auto& wanted) { return position_of(summary) < wanted; });
-  const bool is_it = found != logs_.end() && found->timeline == timeline && found->log == log;
-  return is_it ? &*found : nullptr;
+  const auto found = std::lower_bound(keys_.begin(), keys_.end(), key_of(timeline, log));
+  if (found == keys_.end() || *found != key_of(timeline, log)) return nullptr;
+  return &logs_[static_cast<std::size_t>(found - keys_.begin())];
 }
 
 std::shared_ptr<const LogRows> WalRows::load(TimelineId timeline, std::uint32_t log) const {
@@ -302,6 +317,7 @@ void WalRows::add(SegmentRow row, SegmentSize size, unsigned version) {
     *place = summary;
   } else {
     logs_.insert(place, summary);
+    note_keys();
   }
 }
 

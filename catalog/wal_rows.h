@@ -137,7 +137,10 @@ class WalRows {
  private:
   static constexpr std::size_t kMostLoaded = 32;
 
+  void note_keys();
+
   std::vector<LogSummary> logs_;
+  std::vector<std::uint64_t> keys_;  // timeline and log of each: what is searched is small
   Loader loader_;
   std::map<LogKey, std::shared_ptr<const LogRows>> added_;
   mutable std::map<LogKey, std::shared_ptr<const LogRows>> loaded_;
