@@ -11,6 +11,7 @@
 #include "common/units.h"
 #include "pitr/json_output.h"
 #include "pitr/plan_output.h"
+#include "pitr/timeline_chart.h"
 
 namespace pitr {
 
@@ -251,6 +252,36 @@ Json cluster_as_json(const ClusterSummary& cluster) {
         {"last_archived_at", newest ? Json(to_utc_text(newest->archived_at)) : Json(nullptr)}}}};
 }
 
+// The commits beside a gap, as times.
+std::optional<TimeSpan> time_of_gap(const ClusterRows& rows, const SegmentGap& gap) {
+  const RowPointer after = rows.wal.find_whole(gap.after);
+  const RowPointer before = rows.wal.find_whole(gap.before);
+  if (!after || !before || !after->index.last_commit || !before->index.first_commit) {
+    return std::nullopt;
+  }
+  return TimeSpan{from_postgres_time(*after->index.last_commit),
+                  from_postgres_time(*before->index.first_commit)};
+}
+
+ChartTimeline chart_of(const ClusterSummary& cluster, const TimelineSummary& timeline) {
+  ChartTimeline chart{.id = timeline.id, .parent = timeline.parent};
+  if (timeline.first_commit_at && timeline.last_commit_at) {
+    chart.wal = TimeSpan{*timeline.first_commit_at, *timeline.last_commit_at};
+  }
+  for (const ReachableWindow& window : cluster.windows) {
+    if (window.timeline != timeline.id || !window.to_time || !chart.wal) continue;
+    const TimeSpan own{std::max(window.from_time, chart.wal->first), *window.to_time};
+    if (own.first <= own.second) chart.recoverable.push_back(own);
+  }
+  for (const SegmentGap& gap : timeline.gaps) {
+    if (const auto span = time_of_gap(cluster.rows, gap)) chart.gaps.push_back(*span);
+  }
+  for (const BackupSummary& backup : cluster.rows.backups) {
+    if (backup.timeline == timeline.id) chart.backups.push_back(backup.finished_at);
+  }
+  return chart;
+}
+
 std::string cluster_as_text(const ClusterSummary& cluster) {
   const ClusterRows& rows = cluster.rows;
   std::string text = fmt::format("cluster {}: {}\n", rows.cluster.key.name, cluster.status());
@@ -278,6 +309,11 @@ std::string cluster_as_text(const ClusterSummary& cluster) {
     }
     text += "\n";
   }
+  std::vector<ChartTimeline> chart;
+  for (const TimelineSummary& timeline : cluster.timelines)
+    chart.push_back(chart_of(cluster, timeline));
+  constexpr std::size_t kChartWidth = 72;
+  text += draw_timelines(chart, kChartWidth);
   if (!cluster.windows.empty()) text += "  recoverable:\n";
   text += windows_as_text(cluster.windows);
   if (const auto newest = newest_segment(rows)) {
