@@ -3,7 +3,7 @@ FROM debian:bookworm AS build
 COPY . /src
 WORKDIR /src
 RUN scripts/install-dependencies --build-only \
- && cmake --preset release -DPITR_BUILD_TESTS=OFF \
+ && cmake --preset release -DPITR_BUILD_TESTS=OFF -DPITR_BUILD_BENCH=OFF \
  && cmake --build --preset release \
  && cmake --install build/release --prefix /opt/pitr
 

@@ -59,6 +59,7 @@ std::vector<Database> list_databases(PGconn* link) {
   const ResultHandle result =
       run_query(link, "SELECT oid, datname, datallowconn FROM pg_catalog.pg_database ORDER BY oid");
   std::vector<Database> databases;
+  databases.reserve(static_cast<std::size_t>(PQntuples(result.get())));
   for (int row = 0; row < PQntuples(result.get()); ++row) {
     databases.push_back({number(result.get(), row, 0), field(result.get(), row, 1),
                          field(result.get(), row, 2) == "t"});

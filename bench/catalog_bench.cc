@@ -73,8 +73,8 @@ std::vector<TransactionEnd> transactions_of(const SegmentRow& row) {
   const Lsn start = row.name.start(k16MiB);
   constexpr std::uint32_t kShown = 100;
   for (std::uint32_t i = 0; i < kShown; ++i) {
-    transactions.push_back({.start = start + 2000 + i * 1000,
-                            .end = start + 2100 + i * 1000,
+    transactions.push_back({.start = start + 2000 + Lsn{i} * 1000,
+                            .end = start + 2100 + Lsn{i} * 1000,
                             .time = row.index.min_time + i * (kSegmentTime / kShown),
                             .xid = row.index.min_xid + i,
                             .is_commit = true});
@@ -160,6 +160,10 @@ class GeneratedCatalog {
                    fmt::format("pitr_catalog_bench.{}", getpid())) {
     generate(directory_);
   }
+  GeneratedCatalog(const GeneratedCatalog&) = delete;
+  GeneratedCatalog& operator=(const GeneratedCatalog&) = delete;
+  GeneratedCatalog(GeneratedCatalog&&) = delete;
+  GeneratedCatalog& operator=(GeneratedCatalog&&) = delete;
   ~GeneratedCatalog() { std::filesystem::remove_all(directory_); }
   const std::string& directory() const { return directory_; }
 
@@ -179,7 +183,7 @@ FoldersOnly& storage() {
 
 void open_catalog(benchmark::State& state) {
   state_directory();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     benchmark::DoNotOptimize(Catalog::open_for_read(state_directory()));
   }
 }
@@ -196,7 +200,7 @@ void plan(benchmark::State& state, const RecoveryTarget& (*target)(std::mt19937_
     ++reads;
     return transactions_of(row);
   }};
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const ClusterRows rows = read_rows(storage(), cluster(), cache);
     const PlanRequest request{.target = target(random), .now = from_postgres_time(INT64_MAX / 2)};
     const RecoveryPlan answer = plan_recovery(rows, request, reader);
@@ -249,7 +253,7 @@ BENCHMARK_CAPTURE(plan, end, end_target)->Unit(benchmark::kMillisecond);
 // What `pitr info` asks.
 void windows(benchmark::State& state) {
   const auto catalog = Catalog::open_for_read(state_directory());
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const ClusterRows rows = read_rows(storage(), cluster(), catalog->row_cache(cluster().key));
     benchmark::DoNotOptimize(reachable_windows(rows));
     benchmark::DoNotOptimize(find_gaps(rows, 1));

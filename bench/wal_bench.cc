@@ -55,7 +55,7 @@ void over_segments(benchmark::State& state, const Step& step) {
   }
   std::size_t i = 0;
   std::size_t bytes = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     const Segment& segment = segments()[i++ % segments().size()];
     step(segment);
     bytes += segment.size();

@@ -229,6 +229,7 @@ class RelationVerdict {
       event.relations.push_back(relation);
     }
     std::vector<HistoryEvent> events;
+    events.reserve(by_kind.size());
     for (auto& [kind, event] : by_kind)
       events.push_back(std::move(event));
     return events;
@@ -359,6 +360,21 @@ std::vector<HistoryEvent> resolve_history(const RawHistory& raw, const RelationN
   return events;
 }
 
+namespace {
+
+// A segment's index without the parent timeline's records, which its first segment begins with.
+SegmentIndex own_index(const SegmentRow& row, Lsn fork, SegmentSize size,
+                       const HistoryReader& reader) {
+  if (row.name.start(size) >= fork) return row.index;
+  SegmentIndex own;
+  for (const TransactionEnd& transaction : reader.transactions(row)) {
+    if (transaction.start >= fork) own.add(transaction);
+  }
+  return own;
+}
+
+}  // namespace
+
 void visit_history_segments(const ClusterRows& rows, const HistoryRequest& request,
                             const HistoryReader& reader,
                             const std::function<void(const HistorySegment&)>& visit) {
@@ -372,14 +388,7 @@ void visit_history_segments(const ClusterRows& rows, const HistoryRequest& reque
     const auto path = timeline_path(rows, log.timeline);
     const Lsn fork = path ? path->back().begin : 0;
     for (const SegmentRow& row : rows.wal.load(log.timeline, log.log)->segments) {
-      SegmentIndex own = row.index;
-      // A timeline's first segment begins with its parent's records.
-      if (row.name.start(rows.cluster.identity.segment_size) < fork) {
-        own = {};
-        for (const TransactionEnd& transaction : reader.transactions(row)) {
-          if (transaction.start >= fork) own.add(transaction);
-        }
-      }
+      const SegmentIndex own = own_index(row, fork, rows.cluster.identity.segment_size, reader);
       if (!overlaps(totals_of(own))) continue;
       visit({.segment = row.name.to_string(),
              .commits = own.commits,
