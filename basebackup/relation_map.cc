@@ -130,6 +130,7 @@ void add_line(const std::string& line, Instant taken_at, RelationNames& names) {
 }
 
 void read_map(const StoredFile& file, RelationNames& names) {
+  names.note_map(file.identity.created_at);
   std::string rest;
   file.reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
     rest += as_text(raw);

@@ -18,6 +18,22 @@ using FileKey = std::pair<std::uint32_t, std::uint32_t>;  // database, file numb
 bool is_of_its_own(char kind) { return kind != 'i' && kind != 'I' && kind != 't'; }
 bool has_heap(char kind) { return kind == 'r' || kind == 'm' || kind == 't'; }
 
+// What is stored of a log, segment by segment: the whole one, else its longest beginning.
+std::vector<const SegmentRow*> rows_of(const LogRows& log) {
+  std::map<SegmentName, const SegmentRow*> by_name;
+  for (const SegmentRow& row : log.beginnings) {
+    const SegmentRow*& longest = by_name[row.name];
+    if (longest == nullptr || row.index.valid_end > longest->index.valid_end) longest = &row;
+  }
+  for (const SegmentRow& row : log.segments)
+    by_name[row.name] = &row;
+  std::vector<const SegmentRow*> rows;
+  rows.reserve(by_name.size());
+  for (const auto& [name, row] : by_name)
+    rows.push_back(row);
+  return rows;
+}
+
 // The WAL of one timeline, from its fork on, in LSN order.
 class TimelineHistory {
  public:
@@ -25,7 +41,9 @@ class TimelineHistory {
                   const HistoryReader& reader, RelationNames& names, TimelineId timeline)
       : rows_(rows), request_(request), reader_(reader), names_(names), timeline_(timeline) {
     const auto path = timeline_path(rows, timeline);
-    if (path) begin_ = path->back().begin;
+    if (!path) return;
+    begin_ = path->back().begin;
+    if (path->size() > 1) take_over((*path)[path->size() - 2]);
   }
 
   void collect(RawHistory& history) {
@@ -34,13 +52,42 @@ class TimelineHistory {
       if (log.timeline != timeline_ || is_long_before(log)) continue;
       const WalTotals& totals = log.totals;
       if (totals.next_xid != 0 || totals.restore_points || totals.databases ||
-          totals.relation_changes) {
+          totals.relation_changes || log.beginnings > 0) {
         collect_log(log, history);
       }
     }
   }
 
  private:
+  // A transaction prepared on the parent may end here: its evidence from the last log before the
+  // fork.
+  void take_over(const TimelineStretch& parent) {
+    if (parent.end == 0) return;
+    const SegmentName fork = SegmentName::containing(parent.timeline, parent.end - 1,
+                                                     rows_.cluster.identity.segment_size);
+    const auto rows = rows_.wal.load(fork.timeline, fork.log);
+    for (const SegmentRow* row : rows_of(*rows)) {
+      if (fork < row->name || !row->index.has_relation_changes) continue;
+      const RelationChanges changes = reader_.relation_changes(*row);
+      note_evidence(changes, parent.end);
+      for (const TransactionEnd& drop : changes.drops) {
+        if (drop.start < parent.end) take_evidence(drop);
+      }
+    }
+  }
+
+  // What transactions did before `end`.
+  void note_evidence(const RelationChanges& changes, Lsn end) {
+    for (const RelationName& name : changes.names) {
+      if (name.start < end) open_[name.xid].new_rows.push_back(name);
+    }
+    for (const RelationLock& lock : changes.locks)
+      open_[lock.xid].locks.push_back(lock);
+    for (const CreatedFile& created : changes.created) {
+      if (created.creation.start < end) open_[created.creation.xid].created.push_back(created);
+    }
+  }
+
   // More than one log before anything that is asked for: its evidence is not looked for.
   bool is_long_before(const LogSummary& log) const {
     if (!request_.from) return false;
@@ -60,8 +107,8 @@ class TimelineHistory {
 
   void collect_log(const LogSummary& log, RawHistory& history) {
     const auto rows = rows_.wal.load(log.timeline, log.log);
-    for (std::size_t i = 0; i < rows->segments.size(); ++i) {
-      const SegmentRow& row = rows->segments[i];
+    for (const SegmentRow* stored : rows_of(*rows)) {
+      const SegmentRow& row = *stored;
       if (row.index.next_xid() != 0) next_xid_ = row.index.next_xid();
       for (const RestorePoint& point : row.index.restore_points) {
         if (point.start < begin_ || !is_wanted(point.time)) continue;
@@ -74,29 +121,48 @@ class TimelineHistory {
                                   .evidence = {}});
       }
       for (const DatabaseChange& change : row.index.databases) {
-        if (change.start >= begin_) add_database(*rows, i, change, history);
+        if (change.start >= begin_) add_database(row, change, history);
       }
       if (row.index.has_relation_changes) add_relations(row, history);
     }
   }
 
   // The record is written before the commit, which alone makes it count.
-  void add_database(const LogRows& rows, std::size_t at, const DatabaseChange& change,
-                    RawHistory& history) {
-    constexpr std::size_t kMostRead = 8;
-    for (std::size_t i = at; i < rows.segments.size() && i < at + kMostRead; ++i) {
-      for (const TransactionEnd& transaction : reader_.transactions(rows.segments[i])) {
-        if (transaction.xid != change.xid || transaction.start < change.start) continue;
-        if (!transaction.is_commit || !is_wanted(transaction.time)) return;
-        history.events.push_back(
-            {.event = make_event(change.is_drop ? HistoryEvent::Kind::kDropDatabase
-                                                : HistoryEvent::Kind::kCreateDatabase,
-                                 transaction, rows.segments[i].name),
-             .evidence = {}});
-        history.events.back().event.database = change.oid;
-        return;
+  void add_database(const SegmentRow& row, const DatabaseChange& change, RawHistory& history) {
+    for (const LogSummary& log : rows_.wal.logs()) {
+      const bool may_hold = log.timeline == timeline_ && log.log >= row.name.log &&
+                            change.xid >= log.totals.min_xid && change.xid <= log.totals.max_xid;
+      if (!may_hold && log.beginnings == 0) continue;
+      const auto rows = rows_.wal.load(log.timeline, log.log);
+      for (const SegmentRow* candidate : rows_of(*rows)) {
+        if (candidate->name < row.name || candidate->name.timeline != timeline_) continue;
+        const auto end = find_end(*candidate, change);
+        if (end) return add_database_event(*end, candidate->name, change, history);
       }
     }
+  }
+
+  std::optional<TransactionEnd> find_end(const SegmentRow& row,
+                                         const DatabaseChange& change) const {
+    if (change.xid < row.index.min_xid || change.xid > row.index.max_xid) return std::nullopt;
+    const bool can_ask = reader_.xids && !row.open_transaction;
+    const auto xids = can_ask ? reader_.xids(row) : std::nullopt;
+    if (xids && !std::binary_search(xids->begin(), xids->end(), change.xid)) return std::nullopt;
+    for (const TransactionEnd& transaction : reader_.transactions(row)) {
+      if (transaction.xid == change.xid && transaction.start > change.start) return transaction;
+    }
+    return std::nullopt;
+  }
+
+  void add_database_event(const TransactionEnd& end, const SegmentName& segment,
+                          const DatabaseChange& change, RawHistory& history) const {
+    if (!end.is_commit || !is_wanted(end.time)) return;
+    HistoryEvent event = make_event(
+        change.is_drop ? HistoryEvent::Kind::kDropDatabase : HistoryEvent::Kind::kCreateDatabase,
+        end, segment);
+    event.database = change.oid;
+    if (change.is_drop) event.removed_at = change.start;
+    history.events.push_back({.event = std::move(event), .evidence = {}});
   }
 
   HistoryEvent make_event(HistoryEvent::Kind kind, const TransactionEnd& transaction,
@@ -111,15 +177,12 @@ class TimelineHistory {
   }
 
   void add_relations(const SegmentRow& row, RawHistory& history) {
-    RelationChanges changes = reader_.relation_changes(row);
+    const RelationChanges changes = reader_.relation_changes(row);
+    if (changes.omitted) history.incomplete.push_back(row.name.to_string());
     for (const RelationName& name : changes.names) {
       if (name.start >= begin_) names_.add(name);
-      open_[name.xid].new_rows.push_back(name);
     }
-    for (const RelationLock& lock : changes.locks)
-      open_[lock.xid].locks.push_back(lock);
-    for (const CreatedFile& created : changes.created)
-      open_[created.creation.xid].created.push_back(created);
+    note_evidence(changes, kEndOfTime);
     for (const TransactionEnd& drop : changes.drops) {
       RelationEvidence evidence = take_evidence(drop);
       if (drop.start < begin_ || !is_wanted(drop.time)) continue;
@@ -195,6 +258,7 @@ class RelationVerdict {
     for (const RelationFile& file : evidence.commit.dropped_files) {
       if (!was_created_here(file)) add_dropped(file);
     }
+    name_by_lock();
     for (const CreatedFile& created : evidence.created) {
       if (is_dropped_again(created.creation.file) || is_of_a_new_relation(created)) continue;
       replacements_.push_back(created);
@@ -205,6 +269,7 @@ class RelationVerdict {
   // its own; files that no row of pg_class names are those of indexes and TOAST tables.
   void note_successors(const std::vector<HistoryEvent>& events,
                        std::map<FileKey, MappedRelation>& successors) const {
+    if (is_several()) return;  // whose is whose, the locks of a later transaction tell
     for (const CreatedFile& created : replacements_) {
       const RelationFile& file = created.creation.file;
       successors[{file.database, file.number}] = {.database = file.database,
@@ -271,6 +336,47 @@ class RelationVerdict {
     dropped_.push_back(*relation);
   }
 
+  // A relation whose file no map and no row of pg_class knows, since it was truncated or rewritten
+  // after them: whoever drops it locks it by its OID. Other relations may be locked, too (those
+  // that a foreign key refers to), so this counts only where one alone can be meant. The other
+  // unknown files are then those of its indexes and its TOAST table.
+  void name_by_lock() {
+    std::optional<MappedRelation> only;
+    for (const RelationLock& lock : evidence_.locks) {
+      const auto relation =
+          names_.by_oid(lock.database, lock.relation, evidence_.commit.start, at_);
+      if (!relation) return;
+      const bool is_table = has_heap(relation->kind) && relation->kind != 't';
+      if (!is_table || (only && only->oid == relation->oid)) continue;
+      if (only || is_among_dropped(*relation)) return;
+      only = relation;
+    }
+    for (MappedRelation& dropped : dropped_) {
+      if (dropped.kind != 0 || !only) continue;
+      if (only->name.empty()) {
+        dropped.kind = 'i';
+        continue;
+      }
+      only->file_number = dropped.file_number;
+      dropped = *only;
+      only->name.clear();
+    }
+  }
+
+  bool is_among_dropped(const MappedRelation& relation) const {
+    return std::any_of(dropped_.begin(), dropped_.end(), [&](const MappedRelation& one) {
+      return one.database == relation.database && one.oid == relation.oid;
+    });
+  }
+
+  // The file that a later map says the relation has, if this transaction made it.
+  const CreatedFile* replacement_of(std::uint32_t file_number) const {
+    const auto found = std::find_if(
+        replacements_.begin(), replacements_.end(),
+        [&](const CreatedFile& created) { return created.creation.file.number == file_number; });
+    return found == replacements_.end() ? nullptr : &*found;
+  }
+
   bool is_locked(std::uint32_t database, std::uint32_t oid) const {
     return std::any_of(evidence_.locks.begin(), evidence_.locks.end(),
                        [&](const RelationLock& lock) {
@@ -286,9 +392,20 @@ class RelationVerdict {
                        });
   }
 
+  bool is_several() const {
+    return std::count_if(dropped_.begin(), dropped_.end(),
+                         [](const auto& one) { return is_of_its_own(one.kind); }) > 1;
+  }
+
   HistoryEvent::Kind verdict_on(const MappedRelation& relation) const {
     if (replacements_.empty()) return HistoryEvent::Kind::kDrop;
     if (has_transient_table(relation)) return HistoryEvent::Kind::kRewrite;
+    const auto later =
+        relation.oid == 0 ? std::nullopt : names_.after(relation.database, relation.oid, at_);
+    if (later && !later->is_there && is_several()) return HistoryEvent::Kind::kDrop;
+    if (const CreatedFile* own = later ? replacement_of(later->file_number) : nullptr) {
+      return own->length == 0 ? HistoryEvent::Kind::kTruncate : HistoryEvent::Kind::kRewrite;
+    }
     // New files for every heap whose old file went, all of them empty but for indexes' first pages.
     const auto heaps = std::count_if(dropped_.begin(), dropped_.end(), [](const auto& one) {
       return has_heap(one.kind) || one.kind == 0;
@@ -321,6 +438,8 @@ HistoryReader make_history_reader(Storage& storage, const ClusterRecord& cluster
               [&storage, cluster](const SegmentRow& row) {
                 return read_transactions(storage, cluster, row);
               },
+          .xids = [&storage,
+                   cluster](const SegmentRow& row) { return read_xids(storage, cluster, row); },
           .relation_changes =
               [&storage, cluster](const SegmentRow& row) {
                 return read_relation_changes(storage, cluster, row);
@@ -384,10 +503,12 @@ void visit_history_segments(const ClusterRows& rows, const HistoryRequest& reque
            (!request.to || totals.min_time <= to_postgres_time(*request.to));
   };
   for (const LogSummary& log : rows.wal.logs()) {
-    if (!overlaps(log.totals)) continue;
+    if (!overlaps(log.totals) && log.beginnings == 0) continue;
     const auto path = timeline_path(rows, log.timeline);
     const Lsn fork = path ? path->back().begin : 0;
-    for (const SegmentRow& row : rows.wal.load(log.timeline, log.log)->segments) {
+    const auto loaded = rows.wal.load(log.timeline, log.log);
+    for (const SegmentRow* stored : rows_of(*loaded)) {
+      const SegmentRow& row = *stored;
       const SegmentIndex own = own_index(row, fork, rows.cluster.identity.segment_size, reader);
       if (!overlaps(totals_of(own))) continue;
       visit({.segment = row.name.to_string(),

@@ -26,6 +26,7 @@ struct HistoryEvent {
   std::string segment;
   std::string name;  // of the restore point or database; empty: not known
   std::uint32_t database = 0;
+  Lsn removed_at = 0;  // of a dropped database: its files went at this record, before the commit
   std::vector<MappedRelation> relations;  // tables and their like, not their indexes
 };
 
@@ -43,7 +44,8 @@ struct RawHistory {
     HistoryEvent event;
     RelationEvidence evidence;  // where relations were dropped
   };
-  std::vector<Event> events;  // by timeline, then LSN
+  std::vector<Event> events;            // by timeline, then LSN
+  std::vector<std::string> incomplete;  // segments that changed more than their index keeps
 };
 
 struct HistoryRequest {
@@ -54,6 +56,8 @@ struct HistoryRequest {
 // What is read again of the segments that have something to tell.
 struct HistoryReader {
   std::function<std::vector<TransactionEnd>(const SegmentRow& row)> transactions;
+  // See read_xids(); null: every segment that may hold an id is read.
+  std::function<std::optional<std::vector<std::uint32_t>>(const SegmentRow& row)> xids;
   std::function<RelationChanges(const SegmentRow& row)> relation_changes;
   std::function<ChangedBlocks(const SegmentRow& row)> changed_blocks;
 };

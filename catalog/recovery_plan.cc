@@ -178,8 +178,24 @@ RecoveryPlan plan_recovery(const ClusterRows& rows, const PlanRequest& request,
 
 namespace {
 
-// The greatest commit time on the path, if it is later than `from`.
-std::optional<Instant> last_commit_after(const WalPath& path, Instant from) {
+// Where WAL begins that no recovery crosses: written under wal_level = minimal.
+std::optional<Lsn> first_minimal(const WalPath& path) {
+  std::optional<Lsn> first;
+  path.visit(
+      0, [](const WalTotals& totals) { return totals.parameters; },
+      [&](const PathSegment& segment) {
+        for (const ParameterChange& change : segment.row->index.parameters) {
+          const bool is_minimal = change.wal_level == 0 && segment.replays(change.start);
+          if (is_minimal && !first) first = change.start;
+        }
+        return !first;
+      });
+  return first;
+}
+
+// The greatest commit time in the segments of the path that end at or before `until`, if it is
+// later than `from`.
+std::optional<Instant> last_commit_after(const WalPath& path, Instant from, Lsn until) {
   std::optional<Instant> greatest;
   const std::int64_t least = to_postgres_time(from);
   const auto is_later = [&](const WalTotals& totals) {
@@ -187,7 +203,7 @@ std::optional<Instant> last_commit_after(const WalPath& path, Instant from) {
            (!greatest || *totals.last_commit > to_postgres_time(*greatest));
   };
   path.visit_backward(kEndOfTime, is_later, [&](const PathSegment& segment) {
-    if (segment.row->index.end_of_records > segment.end) return true;
+    if (segment.row->index.end_of_records > std::min(segment.end, until)) return true;
     greatest = from_postgres_time(*segment.row->index.last_commit);
     return true;
   });
@@ -207,7 +223,10 @@ std::vector<ReachableWindow> reachable_windows(const ClusterRows& rows) {
           .from_lsn = backup.stop_lsn,
           .to_lsn = std::max(candidate.path.end_of_records(), backup.stop_lsn),
           .from_time = last_commit_in(rows, backup).value_or(backup.finished_at)};
-      window.to_time = last_commit_after(candidate.path, window.from_time);
+      const auto minimal = first_minimal(candidate.path);
+      if (minimal) window.to_lsn = std::max(backup.stop_lsn, std::min(window.to_lsn, *minimal));
+      window.to_time =
+          last_commit_after(candidate.path, window.from_time, minimal.value_or(kEndOfTime));
       windows.push_back(window);
     }
   }

@@ -33,8 +33,8 @@ struct PlanRequest {
   std::optional<TimelineId> timeline;  // nothing: the newest on which the target can be reached
   bool newest_timeline = false;        // the newest of all, whether it reaches the target or not
   bool until_gap = false;              // the end of the WAL may be a gap
-  // With an exclusive transaction: end with the last commit before it, so that a paused server does
-  // not hold its locks.
+  // With an exclusive transaction or LSN: end with the last commit before it, so that a paused
+  // server does not hold the locks of what comes then.
   bool end_with_last_commit = false;
   bool strict = false;  // refuse a time after the last archived commit
   Instant now;

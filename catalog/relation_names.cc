@@ -73,6 +73,18 @@ std::optional<MappedRelation> RelationNames::by_oid(std::uint32_t database, std:
   return find(by_oid_, {database, oid}, lsn, at);
 }
 
+std::optional<RelationNames::Later> RelationNames::after(std::uint32_t database, std::uint32_t oid,
+                                                         Instant at) const {
+  const auto map = maps_.upper_bound(at);
+  if (map == maps_.end()) return std::nullopt;
+  const auto found = by_oid_.find({database, oid});
+  if (found == by_oid_.end()) return Later{};
+  for (const FromMap& one : found->second.maps) {
+    if (one.at == *map) return Later{.is_there = true, .file_number = one.relation.file_number};
+  }
+  return Later{};
+}
+
 std::string RelationNames::database_name(std::uint32_t oid) const {
   const auto found = databases_.find(oid);
   return found == databases_.end() ? std::string() : found->second;

@@ -45,13 +45,21 @@ class RelationNames {
   // From the WAL.
   void add(const RelationName& name);
 
-  // The relation that a file belonged to at a moment: what the WAL said before, else the last map
-  // before, else the first one after.
+  // The relation that a file belonged to at a moment: by the last map before it, else by what the
+  // WAL said before, else by the first map after.
   std::optional<MappedRelation> by_file(std::uint32_t database, std::uint32_t number, Lsn lsn,
                                         Instant at) const;
   std::optional<MappedRelation> by_oid(std::uint32_t database, std::uint32_t oid, Lsn lsn,
                                        Instant at) const;
   std::string database_name(std::uint32_t oid) const;  // empty: not known
+
+  // What the first map after a moment says of a relation. Nothing: there is no later map.
+  struct Later {
+    bool is_there = false;
+    std::uint32_t file_number = 0;
+  };
+  std::optional<Later> after(std::uint32_t database, std::uint32_t oid, Instant at) const;
+  void note_map(Instant at) { maps_.insert(at); }
 
  private:
   using Key = std::pair<std::uint32_t, std::uint32_t>;  // database, number
@@ -71,6 +79,7 @@ class RelationNames {
   std::optional<MappedRelation> find(const std::map<Key, Known>& known, const Key& key, Lsn lsn,
                                      Instant at) const;
 
+  std::set<Instant> maps_;  // when they were taken
   std::set<Key> wanted_;
   std::map<Key, Known> by_file_;
   std::map<Key, Known> by_oid_;

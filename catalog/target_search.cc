@@ -380,11 +380,13 @@ bool TargetSearch::accept_xid(RecoveryPlan& plan, const TransactionEnd& transact
   stops_before_ = transaction.start;
   needed_until_ = end_of(transaction) - 1;
   if (!inclusive) avoid_removals(plan, transaction.start);
-  const bool can_end_before = plan.commit_before && plan.commit_before->start >= stop_lsn();
-  if (request_.end_with_last_commit && can_end_before) {
-    plan.written = {.kind = RecoveryTarget::Kind::kLsn, .lsn = plan.commit_before->start};
-  }
+  if (request_.end_with_last_commit) end_with_last_commit(plan);
   return true;
+}
+
+void TargetSearch::end_with_last_commit(RecoveryPlan& plan) const {
+  if (!plan.commit_before || plan.commit_before->start < stop_lsn()) return;
+  plan.written = {.kind = RecoveryTarget::Kind::kLsn, .lsn = plan.commit_before->start};
 }
 
 // Those of the wanted name in all the WAL that the path is a part of.
@@ -464,6 +466,7 @@ bool TargetSearch::find_lsn(RecoveryPlan& plan) {
   }
   stops_before_ = stop.start;
   needed_until_ = stop.end - 1;
+  if (request_.end_with_last_commit) end_with_last_commit(plan);
   return true;
 }
 
@@ -552,7 +555,8 @@ void TargetSearch::note_tablespaces(RecoveryPlan& plan) const {
       0, [](const WalTotals& totals) { return totals.tablespaces; },
       [&](const PathSegment& segment) {
         for (const TablespaceChange& change : segment.row->index.tablespaces) {
-          if (change.is_drop || !segment.replays(change.start)) continue;
+          // Without a path it lies in the data directory itself (allow_in_place_tablespaces).
+          if (change.is_drop || change.path.empty() || !segment.replays(change.start)) continue;
           if (change.start <= needed_until_) plan.tablespaces_created.push_back(change);
         }
         return segment.begin <= needed_until_;

@@ -73,6 +73,7 @@ class TargetSearch {
   void set_commits_around(RecoveryPlan& plan, Lsn lsn, std::optional<Lsn> included);
   std::optional<TransactionEnd> last_commit_before_redo() const;
   void stop_at_commit(RecoveryPlan& plan, Lsn fallback);
+  void end_with_last_commit(RecoveryPlan& plan) const;
   void avoid_removals(RecoveryPlan& plan, Lsn stop) const;
   bool look_at_the_way(RecoveryPlan& plan);
   bool pass_parameters(RecoveryPlan& plan);

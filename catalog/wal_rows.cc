@@ -197,7 +197,8 @@ void complete_open_record(SegmentRow& row, const JoinedRecord& record,
   visitor.on_lock = [&](const RelationLock& lock) { changes.locks.push_back(lock); };
   visitor.on_relation_name = [&](const RelationName& name) { changes.names.push_back(name); };
   visitor.on_file_creation = [&](const FileCreation& creation) {
-    if (creation.fork == Fork::kMain) changes.created.push_back({.creation = creation});
+    const bool stands_for_relation = creation.fork == Fork::kMain || creation.fork == Fork::kInit;
+    if (stands_for_relation) changes.created.push_back({.creation = creation});
   };
   record.visit(version, visitor);
   if (row.open_transaction && record.is_cut()) {
@@ -307,7 +308,21 @@ void WalRows::add(SegmentRow row, SegmentSize size, unsigned version) {
   LogRows rows = *load(key.first, key.second);
   auto& list = row.kind == StoredWalName::Kind::kSegment ? rows.segments : rows.beginnings;
   list.insert(std::upper_bound(list.begin(), list.end(), row, by_position), std::move(row));
-  complete_open_records(rows.segments, {}, size, version);
+  const bool begins_log = !rows.segments.empty() && rows.segments.front().name.segment == 0;
+  keep(key, std::move(rows), size, version);
+  if (!begins_log || key.second == 0) return;
+  // A record that the log before leaves open may end in this one.
+  const LogKey before(key.first, key.second - 1);
+  const auto previous = load(before.first, before.second);
+  if (previous->segments.empty()) return;
+  const SegmentRow& last = previous->segments.back();
+  if (last.index.open_record != 0 && !last.open_record_completed) {
+    keep(before, *previous, size, version);
+  }
+}
+
+void WalRows::keep(const LogKey& key, LogRows rows, SegmentSize size, unsigned version) {
+  complete_open_records(rows.segments, load(key.first, key.second + 1)->segments, size, version);
   const LogSummary summary = summarize(key.first, key.second, rows);
   added_[key] = std::make_shared<const LogRows>(std::move(rows));
   const auto place = std::lower_bound(

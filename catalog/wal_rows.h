@@ -128,7 +128,7 @@ class WalRows {
   std::optional<SegmentName> next_stored(const SegmentName& name) const;
 
   using LogKey = std::pair<TimelineId, std::uint32_t>;
-  // The logs that add() was called for.
+  // The logs that add() was called for, or that it completed a record of.
   const std::map<LogKey, std::shared_ptr<const LogRows>>& added_logs() const { return added_; }
 
   // Adds a row that the repository does not hold; it stays in memory with its log.
@@ -138,6 +138,8 @@ class WalRows {
   static constexpr std::size_t kMostLoaded = 32;
 
   void note_keys();
+  // Completes what is open in the rows and keeps them in memory.
+  void keep(const LogKey& key, LogRows rows, SegmentSize size, unsigned version);
 
   std::vector<LogSummary> logs_;
   std::vector<std::uint64_t> keys_;  // timeline and log of each: what is searched is small

@@ -49,7 +49,8 @@ std::vector<Match> find_matches(const NamedHistory& history, const std::string& 
   for (const HistoryEvent& event : history.events) {
     if (event.kind == HistoryEvent::Kind::kDropDatabase) {
       if (event.name == what || (oid && *oid == event.database)) {
-        matches.push_back({&event, "database " + event.name});
+        matches.push_back({&event, event.name.empty() ? fmt::format("database {}", event.database)
+                                                      : "database " + event.name});
       }
       continue;
     }
@@ -75,6 +76,10 @@ std::string describe(const Match& match) {
 
 void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
                         const ClusterRows& rows) {
+  if (request.timeline && !timeline_path(rows, *request.timeline)) {
+    throw_finding("timeline_unknown", fmt::format("timeline {} is not known", *request.timeline),
+                  "Its history file is not in the repository.");
+  }
   const NamedHistory history = read_history(storage, rows, {});
   std::vector<Match> matches = find_matches(history, what);
   if (request.timeline) {
@@ -107,6 +112,11 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
   log_info("before the drop of " + describe(last));
   request.target = {
       .kind = RecoveryTarget::Kind::kXid, .xid = last.event->full_xid, .inclusive = false};
+  if (last.event->removed_at != 0) {
+    // Before the record that removed its files, and not only before its commit.
+    request.target = {
+        .kind = RecoveryTarget::Kind::kLsn, .lsn = last.event->removed_at, .inclusive = false};
+  }
   request.end_with_last_commit = true;
   if (!request.timeline && !request.newest_timeline) request.timeline = last.event->timeline;
 }

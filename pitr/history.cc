@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "basebackup/relation_map.h"
+#include "catalog/wal_path.h"
 #include "common/error.h"
 #include "common/exit_status.h"
+#include "common/log.h"
 #include "common/units.h"
 #include "pitr/json_output.h"
 
@@ -68,7 +70,7 @@ Json segment_as_json(const HistorySegment& segment) {
 std::string subject_of(const HistoryEvent& event, const RelationNames& names) {
   if (event.kind == HistoryEvent::Kind::kRestorePoint) return event.name;
   if (event.database != 0) {
-    return event.name.empty() ? fmt::format("database {}", event.database) : event.name;
+    return event.name.empty() ? std::to_string(event.database) : event.name;
   }
   std::string subjects;
   for (const MappedRelation& relation : event.relations) {
@@ -165,6 +167,20 @@ NamedHistory read_history(Storage& storage, const ClusterRows& rows,
       collect_history(rows, request, make_history_reader(storage, rows.cluster), history.names);
   read_relation_maps(storage, rows.cluster, history.names);
   history.events = resolve_history(raw, history.names);
+  for (const std::string& segment : raw.incomplete) {
+    log_warning(
+        fmt::format("more happened in {} than its index keeps: not all of it is told", segment));
+  }
+  for (const std::string& unreadable : rows.unreadable)
+    log_warning(fmt::format("not told, since it cannot be read: {}", unreadable));
+  for (const TimelineId timeline : known_timelines(rows)) {
+    for (const SegmentGap& gap : find_gaps(rows, timeline)) {
+      log_warning(
+          fmt::format("not told, since {} segments are missing: what happened between {} "
+                      "and {}",
+                      gap.missing, gap.after.to_string(), gap.before.to_string()));
+    }
+  }
   return history;
 }
 

@@ -43,6 +43,9 @@ void require_one_target(const RestoreOptions& options) {
            "A standby follows the newest timeline, and waits where WAL is missing.");
   }
   if (count == 0 && options.exclusive) refuse("--exclusive needs a recovery target");
+  if (options.exclusive && !options.before_drop.empty()) {
+    refuse("--exclusive has no meaning with --before-drop");
+  }
 }
 
 RecoveryTarget parse_target(const RestoreOptions& options, Instant now) {

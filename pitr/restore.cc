@@ -347,6 +347,26 @@ int answer_unreachable(const Session& session, const RestoreOptions& options,
   return kBadFinding;
 }
 
+// What the operator must know before the server is started.
+void add_warnings(RecoveryPlan& plan, const RestoreOptions& options, bool past_last_commit) {
+  if (past_last_commit) {
+    plan.warnings.emplace_back(
+        "on the living server SELECT pg_switch_wal() brings the newest WAL into the archive");
+  }
+  const bool will_pause = !options.standby && choose_action(options, plan.written) == "pause";
+  if (plan.cannot_pause && will_pause) {
+    plan.warnings.emplace_back(
+        "hot standby is not active by then (a transaction had too many subtransactions), so "
+        "PostgreSQL would promote instead of pausing: --action shutdown stops without that");
+  }
+  for (const TablespaceChange& tablespace : plan.tablespaces_created) {
+    plan.warnings.push_back(
+        fmt::format("the WAL on the way creates a tablespace at \"{}\" (at {}); no map "
+                    "applies to it",
+                    tablespace.path, format_lsn(tablespace.start)));
+  }
+}
+
 }  // namespace
 
 int run_restore(Session& session, const RestoreOptions& options) {
@@ -364,29 +384,15 @@ int run_restore(Session& session, const RestoreOptions& options) {
   if (!options.before_drop.empty()) {
     target_before_drop(request, options.before_drop, *storage, rows);
   }
-  const RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(*storage, cluster));
+  RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(*storage, cluster));
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
   if (!plan.reachable()) return answer_unreachable(session, options, plan);
   if (plan.reachable()) choose_action(options, plan.written);
+  add_warnings(plan, options, past_last_commit);
   for (const std::string& warning : plan.warnings)
     log_warning(warning);
-  if (past_last_commit) {
-    log_warning(
-        "on the living server SELECT pg_switch_wal() brings the newest WAL into the archive");
-  }
-  if (plan.cannot_pause && !options.standby && choose_action(options, plan.written) == "pause") {
-    log_warning(
-        "hot standby is not active by then (a transaction had too many subtransactions), so "
-        "PostgreSQL would promote instead of pausing: --action shutdown stops without that");
-  }
-  for (const TablespaceChange& tablespace : plan.tablespaces_created) {
-    log_warning(
-        fmt::format("the WAL on the way creates a tablespace at \"{}\" (at {}); no map "
-                    "applies to it",
-                    tablespace.path, format_lsn(tablespace.start)));
-  }
   if (!session.json) print_output(plan_as_text(plan));
   if (options.dry_run) {
     if (session.json) print_json(plan_as_json(plan));

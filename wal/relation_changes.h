@@ -10,8 +10,8 @@
 
 namespace pitr {
 
-// A main fork that was created, and how many blocks of it the WAL had touched by the end of its
-// transaction, or of the segment.
+// A main fork (or the init fork of an unlogged relation) that was created, and how many blocks of
+// it the WAL had touched by the end of its transaction, or of the segment.
 struct CreatedFile {
   FileCreation creation;
   std::uint32_t length = 0;

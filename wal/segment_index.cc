@@ -282,7 +282,8 @@ RecordVisitor SegmentIndexer::visitor() {
   visitor.on_file_creation = [this](const FileCreation& creation) {
     changed_.add_from(creation.file, creation.fork, 0);
     auto& created = details_.relations.created;
-    if (creation.fork != Fork::kMain) return;
+    // Of an unlogged relation only the init fork is in the WAL.
+    if (creation.fork != Fork::kMain && creation.fork != Fork::kInit) return;
     details_.relations.omitted |= created.size() == RelationChanges::kMostOfAKind;
     if (details_.relations.omitted) return;
     unfinished_.push_back(created.size());

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/bytes.h"
 #include "wal/page_header.h"
+#include "wal/record_events.h"
 
 namespace pitr::testing {
 
@@ -32,6 +34,80 @@ std::vector<std::byte> encode_record(const WalRecord& record, Lsn previous);
 
 // The body of a record that has only main data.
 std::vector<std::byte> main_data_body(ByteSpan data);
+
+// A page as it stands in a record: without its hole, or compressed.
+struct WalImage {
+  std::vector<std::byte> bytes;
+  std::uint16_t hole_offset = 0;
+  std::uint16_t hole_length = 0;
+  bool is_compressed = false;
+};
+
+struct WalBlock {
+  RelationFile file = {};
+  std::uint32_t block = 0;
+  Fork fork = Fork::kMain;
+  std::uint8_t id = 0;
+  bool same_relation = false;  // as the block before: its file is left out
+  std::vector<std::byte> data = {};
+  std::optional<WalImage> image = {};
+};
+
+struct WalPieces {
+  std::vector<WalBlock> blocks = {};
+  std::vector<std::byte> main_data = {};
+  std::optional<std::uint16_t> origin = {};
+  std::optional<std::uint32_t> toplevel_xid = {};
+};
+
+// A record's body: the headers of its pieces, then the pieces.
+std::vector<std::byte> pieces_body(const WalPieces& pieces, unsigned version);
+
+// Everything that a commit or an abort may say; what is empty is left out.
+struct WalTransactionEnd {
+  std::int64_t time = 0;
+  bool is_commit = true;
+  std::optional<std::uint32_t> database = {};
+  std::vector<std::uint32_t> subtransactions = {};
+  std::vector<RelationFile> dropped_files = {};
+  std::uint32_t dropped_statistics = 0;  // from version 15 on
+  std::uint32_t invalidations = 0;       // of a commit
+  std::optional<std::uint32_t> prepared_xid = {};
+  std::string prepared_name = {};
+  bool has_origin = false;
+};
+
+WalRecord transaction_end_record(const WalTransactionEnd& end, std::uint32_t xid, unsigned version);
+
+// A row of pg_class.
+struct WalClassRow {
+  std::uint32_t oid = 0;
+  std::string name = {};
+  std::uint32_t schema_oid = 2200;
+  std::uint32_t file_number = 0;
+  char persistence = 'p';
+  char kind = 'r';
+};
+
+constexpr std::uint32_t kClassFile = 1259;  // of pg_class, where it was never rewritten
+
+// A row of pg_class from its null bitmap on, and as a whole tuple.
+std::vector<std::byte> class_row_data(const WalClassRow& row, unsigned version);
+std::vector<std::byte> class_row_tuple(const WalClassRow& row, unsigned version);
+// The heap's INSERT of a row, in block 0 of pg_class.
+WalRecord class_insert_record(std::uint32_t database, const WalClassRow& row, std::uint32_t xid,
+                              unsigned version);
+// The same with a whole page instead of the row; it has a hole, and the rows before it.
+WalRecord class_image_record(std::uint32_t database, const std::vector<WalClassRow>& rows,
+                             std::uint32_t xid, unsigned version);
+
+// XLOG_STANDBY_LOCK, XLOG_SMGR_CREATE, XLOG_SMGR_TRUNCATE.
+WalRecord lock_record(const std::vector<RelationLock>& locks, std::uint32_t xid = 0);
+WalRecord file_creation_record(const RelationFile& file, Fork fork, std::uint32_t xid);
+WalRecord file_truncation_record(const RelationFile& file, std::uint32_t block,
+                                 std::uint32_t flags);
+// A heap record that changes blocks and says nothing.
+WalRecord blocks_record(const std::vector<WalBlock>& blocks, std::uint32_t xid, unsigned version);
 
 class WalBuilder {
  public:

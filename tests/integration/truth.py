@@ -8,7 +8,9 @@ truth_lib.sh calls this. In the folder TRUTH there is for each timeline N
                 after, and what became of which row
     N.records   the records of the timeline's WAL with their positions, as pg_waldump reads them in
                 the server's own pg_wal, up to what is archived
+    N.archived  numbers of the first and the last segment of them
     N.fork      parent and position, where the timeline has a parent
+    ID.backup   what PostgreSQL wrote of a backup, for "plans"
 
 and from these alone follows which rows a recovery to any target must bring back. Rows live in the
 table truth (id, version, payload).
@@ -424,7 +426,8 @@ def ingest(args):
                 xid = int(found.group(1))
             time = to_us(found.group(2))
             commits[xid] = (what, lsn, time)
-            text = ""
+            subs = re.search(r"subxacts: ((?:\d+ ?)+)", text)
+            text = subs.group(1) if subs else ""
         elif manager == "XLOG" and text.startswith("RESTORE_POINT"):
             what, text = "point", text.split(" ", 1)[1]
         elif manager == "XLOG" and text.startswith("BACKUP_END"):
@@ -447,6 +450,8 @@ def ingest(args):
             raise SystemExit("%s has another place in the WAL: %s" % (entry, lsn_text(lsn)))
     with open(path_of("records", args.timeline), "w") as file:
         json.dump(records, file)
+    with open(path_of("archived", args.timeline), "w") as file:
+        json.dump([segment(names[0]), segment(args.last)], file)
 
 
 def note_fork(args):
@@ -688,6 +693,450 @@ def report(problems):
     sys.exit(bool(problems))
 
 
+# --- many plans ------------------------------------------------------------------------------------
+
+class Backup:
+    """What PostgreSQL says of a backup: the history file that it leaves in pg_wal, and between which
+    moments of the server's clock it was taken."""
+
+    def __init__(self, path):
+        with open(path) as file:
+            said = dict(line.rstrip("\n").split(": ", 1) for line in file if ": " in line)
+        self.id = os.path.basename(path)[:-len(".backup")]
+        self.start = to_lsn(said["START WAL LOCATION"].split()[0])
+        self.stop = to_lsn(said["STOP WAL LOCATION"].split()[0])
+        self.timeline = int(said["START TIMELINE"])
+        self.between = int(said["BEGUN AFTER"]), int(said["ENDED BEFORE"])
+
+
+class Archive:
+    """Which segments are stored: all that were archived but `missing`."""
+
+    def __init__(self, size, missing):
+        self.size = size
+        self.stored = {}
+        for timeline in timelines():
+            with open(path_of("archived", timeline)) as file:
+                first, last = json.load(file)
+            self.stored[timeline] = {n for n in range(first, last + 1) if self.name(timeline, n) not in missing}
+        self.backups = sorted(
+            (Backup(os.path.join(TRUTH, n)) for n in os.listdir(TRUTH) if n.endswith(".backup")),
+            key=lambda b: (b.stop, b.id))
+        self.lines = {timeline: Line(self, timeline) for timeline in timelines()}
+        self.candidates = {}
+
+    def candidate(self, line, backup):
+        key = line.timeline, backup.id
+        if key not in self.candidates:
+            self.candidates[key] = Candidate(line, backup)
+        return self.candidates[key]
+
+    def name(self, timeline, number):
+        per_id = (1 << 32) // self.size
+        return "%08X%08X%08X" % (timeline, number // per_id, number % per_id)
+
+
+class Line:
+    """What recovery to the end of a timeline can read."""
+
+    def __init__(self, archive, timeline):
+        self.archive, self.timeline = archive, timeline
+        self.stretches = ancestry(timeline)
+        self.path = [tl for tl, _, _ in self.stretches]
+        self.records = records_on(timeline)
+        self.starts = [r.lsn for r in self.records]
+        self.ends = [r.end for r in self.records]
+        self.commits = [r for r in self.records if r.what == "commit"]
+        self.events = [(i, r) for i, r in enumerate(self.records) if r.what in ("commit", "abort", "point")]
+        # subtransaction: index of the record that ended its transaction
+        self.subs = {int(sub): i for i, r in self.events if r.what != "point" for sub in r.text.split()}
+
+    def owner(self, number):
+        """The newest timeline that has begun in a segment, and where."""
+        size = self.archive.size
+        return [s for s in self.stretches if s[1] // size <= number][-1]
+
+    def follow(self, start):
+        """(names of the segments, end of the WAL in them, names of those missing before later ones)"""
+        size, stored = self.archive.size, self.archive.stored
+        number, names = start // size, []
+        while True:
+            timeline, begin, _ = self.owner(number)
+            if number in stored[timeline]:
+                names.append(self.archive.name(timeline, number))
+                number += 1
+                continue
+            end = number * size
+            for parent, child in zip(self.path[-2::-1], self.stretches[:0:-1]):
+                # A parent's segment has what lies before the fork.
+                if child[0] <= timeline and child[1] >= number * size and number in stored[parent]:
+                    names.append(self.archive.name(parent, number))
+                    end = child[1]
+                    break
+            later = [n for tl, fork, _ in self.stretches if fork >= begin for n in stored[tl] if n > number]
+            missing = range(number, min(later, default=number))
+            return names, end, [self.archive.name(self.owner(n)[0], n) for n in missing]
+
+    def is_stored(self, record):
+        size = self.archive.size
+        return all(n in self.archive.stored[self.owner(n)[0]]
+                   for n in range(record.lsn // size, (record.end - 1) // size + 1))
+
+    def known_from(self, start):
+        """Since when all WAL before `start` is stored."""
+        size, number = self.archive.size, start // self.archive.size
+        while number in self.archive.stored[self.owner(number)[0]]:
+            number -= 1
+            if number < 0:
+                break
+        return (number + 1) * size
+
+
+class Unclear(Exception):
+    """PostgreSQL's own notes do not decide it."""
+
+
+class Candidate:
+    """Recovery from one backup along one line."""
+
+    def __init__(self, line, backup):
+        self.line, self.backup = line, backup
+        self.names, self.end, self.missing = line.follow(backup.start)
+        self.first = bisect.bisect_left(line.starts, backup.start)
+        self.behind = bisect.bisect_right(line.ends, self.end)  # the first record that cannot be read
+        self.known_from = line.known_from(backup.start)
+        contained = [r for r in line.commits if r.lsn < backup.stop]
+        self.contained = max((r.time for r in contained), default=None)
+        # Of commits in a gap nothing is known: where one lies right before it, the backup's end counts.
+        self.known = None
+        if any(r.lsn >= self.known_from for r in contained):
+            self.known = max(r.time for r in contained if line.is_stored(r))
+
+    def is_possible(self):
+        return self.end >= self.backup.stop and self.first < self.behind
+
+    def find(self, target):
+        """(reason code, None…) or (None, how many records are kept, kind of the stop, record it reads last)"""
+        records, kind = self.line.records, target["kind"]
+        last = records[self.behind - 1]
+        if kind == "time":
+            past = lambda time: time > target["us"] or not target["inclusive"] and time == target["us"]
+            if self.known is not None:
+                if past(self.known):
+                    return "before_backup", None, None, None
+            elif past(self.backup.between[0]):
+                return "before_backup", None, None, None
+            elif past(self.backup.between[1]):
+                raise Unclear()
+            if past(self.contained or 0):
+                raise Unclear()  # in a gap, and by a clock that was put back: nobody can know
+            for i, r in self.line.events:
+                if self.first <= i < self.behind and r.what != "point" and past(r.time):
+                    if r.lsn < self.backup.stop:
+                        return "before_backup", None, None, None
+                    return None, i, "commit", r
+            if target["us"] > target["now"]:
+                return "in_the_future", None, None, None
+            if self.missing:
+                return "wal_gap", None, None, None
+            if target["strict"]:
+                return "after_last_commit", None, None, None
+            if last.lsn < self.backup.stop:
+                return "wal_missing", None, None, None
+            return None, self.behind, "end_of_wal", last
+        if kind in ("xid", "name"):
+            for i, r in self.line.events:
+                if not self.first <= i < self.behind:
+                    continue
+                if kind == "xid" and r.what != "point" and r.xid == target["xid"] or \
+                        kind == "name" and r.what == "point" and r.text == target["value"]:
+                    if r.lsn < self.backup.stop:
+                        return "before_backup", None, None, None
+                    if kind == "name":
+                        return None, i + 1, "restore_point", r
+                    return None, i + target["inclusive"], "commit", r
+            if kind == "xid" and self.first <= self.line.subs.get(target["xid"], -1) < self.behind:
+                return "subtransaction", None, None, None
+            if self.missing:
+                return "wal_gap", None, None, None
+            return "xid_not_found" if kind == "xid" else "restore_point_not_found", None, None, None
+        if kind == "lsn":
+            if target["lsn"] < self.backup.stop:
+                return "before_backup", None, None, None
+            at = bisect.bisect_left(self.line.starts, target["lsn"])
+            if at >= self.behind:
+                return "wal_gap" if self.missing else "after_end", None, None, None
+            return None, at + target["inclusive"], "lsn", records[at]
+        if kind == "immediate":
+            at = bisect.bisect_left(self.line.starts, self.backup.stop)
+            return None, at, "consistency", records[at - 1]
+        if self.missing and not target["until_gap"]:
+            return "wal_gap", None, None, None
+        return None, self.behind, "end_of_wal", last
+
+    def answer(self, target):
+        """What the plan must say."""
+        code, kept, stop, read = self.find(target)
+        if code:
+            return {"reason": code, "missing": self.missing if code == "wal_gap" else []}
+        line, backup = self.line, self.backup
+        boundary = line.starts[kept] if kept < len(line.starts) else 1 << 63
+        before = [r for r in line.commits if r.lsn < boundary][-1:]
+        if before and before[0].lsn < self.known_from:
+            before = []
+        after = [r for r in line.commits if r.lsn >= boundary and r.end <= self.end][:1]
+        commit = lambda found: (found[0].xid, found[0].time, found[0].lsn) if found else None
+        if target["kind"] in ("time", "xid") and stop == "commit" and not before:
+            stop = "lsn"
+        number = (read.end - 1) // self.line.archive.size
+        count = number - backup.start // line.archive.size + 1
+        if target["kind"] == "end":
+            count = len(self.names)
+        return {
+            "reason": None, "missing": [], "backup": backup.id, "timeline": line.timeline, "timeline_path": line.path,
+            "stops_at.kind": stop, "commit_before": commit(before), "commit_after": commit(after),
+            "first_segment": self.names[0], "last_segment": self.names[count - 1], "segment_count": count}
+
+
+REFUSED = {"reachable": False, "backup": None, "timeline": None, "timeline_path": [], "stops_at": None,
+           "commit_before": None, "commit_after": None}
+
+
+def answer(archive, target):
+    """The newest timeline that reaches the target, and there the newest backup that serves it."""
+    def tells(code):
+        """That the target was not seen tells less than where it lies; that a backup is too new least of all."""
+        return 0 if code == "before_backup" else 1 if code.endswith("_not_found") else 2
+
+    lines = [archive.lines[tl] for tl in sorted(archive.lines, reverse=True)]
+    if target["timeline"] not in (None, "latest"):
+        lines = [line for line in lines if line.timeline == target["timeline"]]
+    elif target["kind"] == "end" or target["timeline"] == "latest":
+        lines = lines[:1]
+    refusal = None
+    for line in lines:
+        gap_on_newer = refusal and refusal["reason"].startswith("wal_")
+        for backup in reversed(archive.backups):
+            if target["backup"] not in (None, backup.id):
+                continue
+            if not any(tl == backup.timeline and begin <= backup.start and backup.stop <= end
+                       for tl, begin, end in line.stretches):
+                continue
+            candidate = archive.candidate(line, backup)
+            if not candidate.is_possible():
+                continue
+            found = candidate.answer(target)
+            if not found["reason"]:
+                # The end of an abandoned timeline is not the moment that lies behind a gap of a newer one.
+                if gap_on_newer and found["stops_at.kind"] == "end_of_wal":
+                    break
+                return found
+            if not refusal or tells(found["reason"]) > tells(refusal["reason"]):
+                refusal = found
+    return refusal or {"reason": "no_backup", "missing": []}
+
+
+class Chooser:
+    """Makes up targets: first one of each sort, then any."""
+
+    def __init__(self, archive, seed, now):
+        self.archive, self.random, self.now = archive, random.Random(seed), now
+        self.points = sorted({r.text for line in archive.lines.values() for _, r in line.events if r.what == "point"})
+        self.subs = sorted({sub for line in archive.lines.values() for sub in line.subs})
+        times = sorted({r.time for line in archive.lines.values() for _, r in line.events if r.what != "point"})
+        self.times = times
+        pauses = sorted(zip(times, times[1:]), key=lambda pair: pair[0] - pair[1])
+        self.pauses = pauses[:4]  # the longest
+        self.unused = max(r.xid for line in archive.lines.values() for _, r in line.events if r.what != "point")
+        self.sorts = [
+            (kind, sort) for kind, sorts in (
+                ("time", ("exact", "later", "earlier", "between", "pause", "any", "contained",
+                          "before all", "last", "strict", "future")),
+                ("xid", ("commit", "abort", "subtransaction", "never used", "other epoch")),
+                ("lsn", ("record", "inside", "any", "backup", "fork", "boundary", "before all", "beyond")),
+                ("name", ("any", "twice", "nobody")), ("immediate", ("",)), ("end", ("",))) for sort in sorts]
+        self.weights = [{"time": 5, "xid": 4, "lsn": 3, "name": 3, "immediate": 4, "end": 4}[kind]
+                        for kind, _ in self.sorts]
+
+    def event(self, *what):
+        line = self.random.choice(list(self.archive.lines.values()))
+        return self.random.choice([r for _, r in line.events if r.what in what])
+
+    def time(self, sort):
+        choose = self.random
+        if sort in ("exact", "later", "earlier"):
+            return self.event("commit", "abort").time + {"exact": 0, "later": 1, "earlier": -1}[sort]
+        if sort == "between":
+            i = choose.randrange(len(self.times) - 1)
+            return (self.times[i] + self.times[i + 1]) // 2
+        if sort == "pause":
+            return choose.randint(*choose.choice(self.pauses))
+        if sort == "any":
+            return choose.randint(self.times[0], self.times[-1])
+        if sort == "contained":
+            line = choose.choice(list(self.archive.lines.values()))
+            backup = choose.choice(self.archive.backups)
+            return (self.archive.candidate(line, backup).contained or 0) + choose.randint(-1, 1)
+        if sort == "before all":
+            return self.times[0] - choose.randint(1, 10 ** 10)
+        if sort == "last":
+            line = choose.choice(list(self.archive.lines.values()))
+            return max(r.time for r in line.commits) + choose.choice((0, 1, 1000))
+        if sort == "strict":
+            return self.times[-1] + choose.choice((0, 1))
+        return self.now + 3600 * 10 ** 6
+
+    def xid(self, sort):
+        if sort in ("commit", "abort"):
+            return self.event(sort).xid
+        if sort == "subtransaction":
+            return self.random.choice(self.subs)
+        if sort == "other epoch":
+            return self.event("commit").xid + (1 << 32)
+        return self.unused + self.random.choice((1, 10000, 3 * 10 ** 9))
+
+    def lsn(self, sort):
+        choose, line = self.random, self.random.choice(list(self.archive.lines.values()))
+        record = choose.choice(line.records)
+        if sort == "record":
+            return record.lsn
+        if sort == "inside":
+            return choose.randint(record.lsn + 1, record.end)
+        if sort == "backup":
+            backup = choose.choice(self.archive.backups)
+            return choose.choice((backup.start, backup.stop, backup.stop - 1, backup.stop + 1))
+        if sort == "fork":
+            forks = [begin for line in self.archive.lines.values() for _, begin, _ in line.stretches if begin]
+            return choose.choice(forks) + choose.choice((-1, 0, 1))
+        if sort == "boundary":
+            return record.lsn // self.archive.size * self.archive.size + choose.choice((-1, 0, 1))
+        if sort == "before all":
+            return choose.randint(1, line.starts[0])
+        if sort == "beyond":
+            return line.starts[-1] + choose.choice((1, 8, 10 ** 9))
+        return choose.randint(line.starts[0], line.starts[-1])
+
+    def target(self, number):
+        choose = self.random
+        turn = number < 2 * len(self.sorts)
+        kind, sort = self.sorts[number % len(self.sorts)] if turn else choose.choices(self.sorts, self.weights)[0]
+        target = {"kind": kind, "inclusive": True, "strict": False, "until_gap": False, "now": self.now,
+                  "timeline": None, "backup": None}
+        words = []
+        if kind == "time":
+            target["us"] = self.time(sort)
+            words = ["--target-time", us_text(target["us"]) + "+00"]
+            if sort == "strict" or choose.random() < 0.1:
+                target["strict"] = True
+                words.append("--strict")
+        elif kind == "xid":
+            target["xid"] = self.xid(sort)
+            words = ["--target-xid", str(target["xid"])]
+        elif kind == "lsn":
+            target["lsn"] = self.lsn(sort)
+            words = ["--target-lsn", lsn_text(target["lsn"])]
+        elif kind == "name":
+            target["value"] = {"twice": "twice", "nobody": "nobody"}.get(sort) or choose.choice(self.points)
+            words = ["--target-name", target["value"]]
+        elif kind == "immediate":
+            words = ["--target-immediate"]
+        elif choose.random() < 0.3:
+            target["until_gap"] = True
+            words = ["--until-gap"]
+        if kind in ("time", "xid", "lsn") and choose.random() < 0.4:
+            target["inclusive"] = False
+            if kind == "xid" and choose.random() < 0.5:
+                words[0] = "--before-xid"
+            else:
+                words.append("--exclusive")
+        if turn and number < len(self.sorts):
+            return target, words
+        if choose.random() < 0.45:
+            target["timeline"] = choose.choice(list(self.archive.lines) * 3 + ["latest", "latest", 77])
+            words += ["--timeline", str(target["timeline"])]
+        if choose.random() < 0.25:
+            target["backup"] = choose.choice([b.id for b in self.archive.backups] * 3 + ["nosuch"])
+            words += ["--backup", target["backup"]]
+        return target, words
+
+
+def said(plan):
+    """What a plan says, in the words of answer()."""
+    commit = lambda c: c and (c["xid"], to_us(c["time"]), to_lsn(c["lsn"]))
+    return {
+        "reason": plan["reason"] and plan["reason"]["code"], "reachable": plan["reachable"],
+        "missing": plan["missing"], "backup": plan["backup"], "timeline": plan["timeline"],
+        "timeline_path": plan["timeline_path"], "stops_at": plan["stops_at"],
+        "stops_at.kind": plan["stops_at"] and plan["stops_at"]["kind"],
+        "commit_before": commit(plan["commit_before"]), "commit_after": commit(plan["commit_after"]),
+        "first_segment": plan["first_segment"], "last_segment": plan["last_segment"],
+        "segment_count": plan["segment_count"]}
+
+
+def differences(expected, status, output):
+    try:
+        plan = json.loads(output)
+        found = said(plan)
+    except (ValueError, KeyError, TypeError) as error:
+        return ["status %d, not a plan (%r): %s" % (status, error, output[:300])]
+    problems = []
+    wanted = {**expected, "reachable": True} if not expected["reason"] else {**REFUSED, **expected}
+    for name in wanted:
+        if wanted[name] != found[name]:
+            problems.append("%s: expected %.200s, got %.200s" % (name, wanted[name], found[name]))
+    if status != (3 if expected["reason"] else 0):
+        problems.append("status %d" % status)
+    stops = plan["stops_at"]
+    if stops and stops["kind"] == "commit":
+        if (stops["xid"], to_us(stops["time"]), to_lsn(stops["lsn"])) != found["commit_before"]:
+            problems.append("stops_at is not commit_before: %s" % stops)
+    return problems
+
+
+def plans(args):
+    """Asks for many plans, and compares each with what must be."""
+    import collections
+    import concurrent.futures
+    import time
+    archive = Archive(args.segment_size, set(args.missing))
+    now = int(time.time() * 10 ** 6)
+    chooser = Chooser(archive, args.seed, now)
+    wanted = []
+    number = unclear = 0
+    while len(wanted) < args.count:
+        target, words = chooser.target(number)
+        number += 1
+        try:
+            wanted.append((words, answer(archive, target)))
+        except Unclear:
+            unclear += 1
+
+    def ask(words):
+        done = subprocess.run(
+            [os.path.join(os.environ["PITR_BIN"], "pitr"), "--config", args.config, "--log-level", "error",
+             "restore", "--dry-run", "--json", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60)
+        return done.returncode, done.stdout
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, [words for words, _ in wanted]))
+    wrong, codes = 0, collections.Counter()
+    for (words, expected), (status, output) in zip(wanted, answers):
+        codes[expected["reason"] or "reachable"] += 1
+        problems = differences(expected, status, output)
+        if problems:
+            wrong += 1
+            if wrong <= args.show:
+                print("pitr restore --dry-run --json %s\n    %s" % (" ".join(words), "\n    ".join(problems)))
+    print("%d plans, %d wrong, %d left out as unclear: %s" % (
+        len(wanted), wrong, unclear, ", ".join("%s %d" % pair for pair in codes.most_common())))
+    for code in args.expect:
+        if not codes[code]:
+            print("no target is expected to be %s: the history has none" % code)
+            wrong += 1
+    sys.exit(bool(wrong))
+
+
 def compare(args):
     """What the server said and says against what was expected."""
     with open(args.expected) as file:
@@ -793,11 +1242,20 @@ def main():
         command.add_argument(name, required=True)
     command.add_argument("--replay-lsn")
     command.add_argument("--promoted", action="store_true")
+    command = commands.add_parser("plans")
+    command.add_argument("--config", required=True)
+    command.add_argument("--seed", required=True)
+    command.add_argument("--count", type=int, required=True)
+    command.add_argument("--missing", nargs="*", default=[], help="segments that are not stored any more")
+    command.add_argument("--expect", nargs="*", default=[], help="codes that must occur")
+    command.add_argument("--show", type=int, default=10)
+    command.add_argument("--segment-size", type=int, default=1 << 20)
     args = parser.parse_args()
     if args.command in ("run", "one"):
         getattr(Workload(args), args.command)()
     else:
-        {"ingest": ingest, "fork": note_fork, "pick": pick, "expect": expect, "compare": compare}[args.command](args)
+        {"ingest": ingest, "fork": note_fork, "pick": pick, "expect": expect, "compare": compare,
+         "plans": plans}[args.command](args)
 
 
 main()

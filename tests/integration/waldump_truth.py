@@ -413,7 +413,7 @@ def expected_index(wal, number, is_unfinished):
                 index["running"].append("%s %s" % (fields[0], lsn))
             elif letter == "L":
                 locks.add(tuple(int(field) for field in fields))
-            elif letter == "F" and fields[1] == "main":
+            elif letter == "F" and fields[1] in ("main", "init"):  # init: of an unlogged relation
                 index["created"].append(" ".join((lsn, str(record.xid), fields[0])))
                 created_by[record.xid].append(fields[0])
     for name, count in counts.items():
