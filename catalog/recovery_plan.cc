@@ -65,10 +65,15 @@ std::vector<TimelineId> timelines_to_try(const ClusterRows& rows, const PlanRequ
   return timelines;
 }
 
-// A reason that names a gap or the future says more than that a backup does not serve.
+// A reason that names a gap or the future says more than that nothing was found behind a backup,
+// and that more than that the backup does not serve.
+int weight_of(const PlanReason& reason) {
+  if (reason.code == "before_backup") return 0;
+  return reason.code.ends_with("_not_found") ? 1 : 2;
+}
+
 bool says_more(const PlanReason& reason, const std::optional<PlanReason>& known) {
-  if (!known) return true;
-  return known->code == "before_backup" && reason.code != "before_backup";
+  return !known || weight_of(reason) > weight_of(*known);
 }
 
 std::string why_no_candidate(const ClusterRows& rows, const PlanRequest& request) {

@@ -30,6 +30,18 @@ std::optional<std::int64_t> last_commit_of(const ClusterRows& rows, const LogSum
   return last;
 }
 
+// Whether a whole segment of the log between two positions holds a commit.
+bool has_commit_between(const ClusterRows& rows, const LogSummary& log, Lsn begin, Lsn end) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  const Lsn last = SegmentName{log.timeline, log.log, log.last}.start(size);
+  if (log.totals.commits == 0 || last < begin) return false;
+  const auto loaded = rows.wal.load(log.timeline, log.log);
+  return std::any_of(loaded->segments.begin(), loaded->segments.end(), [&](const SegmentRow& row) {
+    const Lsn start = row.name.start(size);
+    return start >= begin && start + size <= end && row.index.commits > 0;
+  });
+}
+
 StandbySettings greatest(const StandbySettings& a, const ParameterChange& b) {
   return {.max_connections = std::max(a.max_connections, b.max_connections),
           .max_worker_processes = std::max(a.max_worker_processes, b.max_worker_processes),
@@ -42,10 +54,36 @@ StandbySettings greatest(const StandbySettings& a, const ParameterChange& b) {
 
 }  // namespace
 
+namespace {
+
+// From where on the WAL before the backup is stored without a gap.
+Lsn unbroken_before(const ClusterRows& rows, const BackupSummary& backup) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  const auto path = timeline_path(rows, backup.timeline).value_or(std::vector<TimelineStretch>());
+  Lsn begin = backup.start_lsn / size * size;
+  while (begin > 0) {
+    TimelineId timeline = backup.timeline;
+    for (const TimelineStretch& stretch : path) {
+      if (stretch.begin / size * size < begin) timeline = stretch.timeline;
+    }
+    const SegmentName name = SegmentName::containing(timeline, begin - 1, size);
+    const LogSummary* log = rows.wal.find_log(name.timeline, name.log);
+    if (log == nullptr || !rows.wal.find_whole(name)) return begin;
+    const bool is_run = log->is_contiguous() && name.segment >= log->first;
+    begin -= is_run ? Lsn{name.segment - log->first + 1} * size : size;
+  }
+  return begin;
+}
+
+}  // namespace
+
 std::optional<Instant> last_commit_in(const ClusterRows& rows, const BackupSummary& backup) {
   const SegmentSize size = rows.cluster.identity.segment_size;
   const auto path = timeline_path(rows, backup.timeline).value_or(std::vector<TimelineStretch>());
   std::optional<std::int64_t> greatest;
+  // Behind a gap nobody knows what the backup holds from there on, unless a later commit does.
+  bool is_known = backup.last_commit_at.has_value();
+  const Lsn unbroken = is_known ? 0 : unbroken_before(rows, backup);
   for (const LogSummary& log : rows.wal.logs()) {
     if (log.segments == 0 ||
         SegmentName{log.timeline, log.log, log.first}.start(size) >= backup.start_lsn) {
@@ -53,10 +91,12 @@ std::optional<Instant> last_commit_in(const ClusterRows& rows, const BackupSumma
     }
     for (const TimelineStretch& stretch : path) {
       if (stretch.timeline != log.timeline) continue;
-      greatest =
-          std::max(greatest, last_commit_of(rows, log, std::min(stretch.end, backup.start_lsn)));
+      const Lsn end = std::min(stretch.end, backup.start_lsn);
+      greatest = std::max(greatest, last_commit_of(rows, log, end));
+      is_known = is_known || has_commit_between(rows, log, unbroken, end);
     }
   }
+  if (!is_known) return std::nullopt;
   if (!greatest) return backup.last_commit_at;
   const Instant before_start = from_postgres_time(*greatest);
   return std::max(backup.last_commit_at.value_or(before_start), before_start);
@@ -110,9 +150,14 @@ bool TargetSearch::refuse_gap() {
   }
   constexpr std::size_t kMostNamed = 1000;
   const SegmentSize size = rows_.cluster.identity.segment_size;
-  for (SegmentName name = path().missing();
-       name < *path().behind_gap() && missing_.size() < kMostNamed; name = name.next(size)) {
-    missing_.push_back(name.to_string());
+  const Lsn end = path().behind_gap()->start(size);
+  for (Lsn lsn = path().missing().start(size); lsn < end && missing_.size() < kMostNamed;
+       lsn += size) {
+    TimelineId timeline = path().missing().timeline;
+    for (const TimelineStretch& stretch : path().stretches()) {
+      if (stretch.begin / size * size <= lsn) timeline = std::max(timeline, stretch.timeline);
+    }
+    missing_.push_back(SegmentName::containing(timeline, lsn, size).to_string());
   }
   return refuse("wal_gap",
                 fmt::format("the WAL has a gap: \"{}\" is missing, \"{}\" is stored",
@@ -182,6 +227,7 @@ void TargetSearch::set_commits_around(RecoveryPlan& plan, Lsn lsn, std::optional
 std::optional<TransactionEnd> TargetSearch::last_commit_before_redo() const {
   const BackupSummary& backup = *candidate_.backup;
   const SegmentSize size = rows_.cluster.identity.segment_size;
+  const Lsn unbroken = unbroken_before(rows_, backup);
   std::optional<TransactionEnd> last;
   const auto& logs = rows_.wal.logs();
   for (auto log = logs.rbegin(); log != logs.rend() && !last; ++log) {
@@ -190,6 +236,7 @@ std::optional<TransactionEnd> TargetSearch::last_commit_before_redo() const {
     const auto rows = rows_.wal.load(log->timeline, log->log);
     for (auto row = rows->segments.rbegin(); row != rows->segments.rend() && !last; ++row) {
       if (row->name.start(size) >= backup.start_lsn || row->index.commits == 0) continue;
+      if (row->name.start(size) < unbroken) return last;
       for (const TransactionEnd& transaction : reader_.transactions(*row)) {
         if (transaction.is_commit && transaction.start < backup.start_lsn) last = transaction;
       }
@@ -258,7 +305,7 @@ bool TargetSearch::find_end_for_time(RecoveryPlan& plan) {
                         plan.commit_before->xid)
           : "no commit after the target is archived yet; recovery stops at the end of the "
             "archived WAL. Later WAL was not archived yet");
-  needed_until_ = last;
+  needed_until_ = std::max(last, path().end_of_records() - 1);
   avoid_removals(plan, last + 1);
   return true;
 }
@@ -309,10 +356,16 @@ bool TargetSearch::may_hold_xid(const SegmentRow& row) const {
 const TransactionEnd* TargetSearch::wanted_of(const PathSegment& segment) {
   const auto wanted = static_cast<std::uint32_t>(request_.target.xid);
   for (const TransactionEnd& transaction : transactions(segment)) {
-    if (transaction.xid == wanted && is_wanted_epoch(segment)) return &transaction;
-    if (transaction.xid == wanted) is_of_two_epochs_ = true;
     const auto& parts = transaction.subtransactions;
-    if (std::find(parts.begin(), parts.end(), wanted) != parts.end()) part_of_ = transaction.xid;
+    const bool is_part = std::find(parts.begin(), parts.end(), wanted) != parts.end();
+    if (transaction.xid != wanted && !is_part) continue;
+    if (!is_wanted_epoch(segment)) {
+      is_of_two_epochs_ = is_of_two_epochs_ || !is_part;
+    } else if (is_part) {
+      part_of_ = transaction.xid;
+    } else {
+      return &transaction;
+    }
   }
   return nullptr;
 }
@@ -583,7 +636,8 @@ void TargetSearch::note_custom_managers(RecoveryPlan& plan) const {
 // Hot standby, and with it a pause, begins at a list of running transactions that did not overflow
 // (more than 64 subtransactions of one): ProcArrayApplyRecoveryInfo() in procarray.c.
 bool TargetSearch::pause_is_possible() const {
-  bool overflowed = false;
+  // The id before which all must have ended for an overflowed list to do; nothing: none overflowed.
+  std::optional<std::uint32_t> pending;
   bool ready = false;
   path().visit(
       0, [](const WalTotals& totals) { return totals.running; },
@@ -593,14 +647,19 @@ bool TargetSearch::pause_is_possible() const {
         };
         for (const RunningTransactions& running : segment.row->index.running) {
           if (!counts(running.start)) continue;
-          (running.overflowed && running.count > 0 ? overflowed : ready) = true;
+          ready |= !running.overflowed || running.count == 0;
+          // TransactionIdPrecedes(): 32 bits that go round.
+          const auto distance =
+              static_cast<std::int32_t>(running.oldest_running - pending.value_or(0));
+          ready |= pending && distance >= 0;
+          if (!pending) pending = running.next_xid;
         }
         for (const Checkpoint& checkpoint : segment.row->index.checkpoints) {
           ready |= checkpoint.is_shutdown && counts(checkpoint.start);
         }
         return !ready && segment.begin < stops_before_;
       });
-  return ready || !overflowed;
+  return ready || !pending;
 }
 
 }  // namespace pitr

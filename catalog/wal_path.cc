@@ -172,7 +172,13 @@ PathSegment WalPath::last_segment() const {
 Lsn WalPath::last_record() const {
   Lsn last = 0;
   visit_backward(kEndOfTime, {}, [&](const PathSegment& segment) {
-    const Lsn record = segment.row->index.last_record;
+    Lsn record = segment.row->index.last_record;
+    // One that ends in a later segment, which may hold no record of its own.
+    const bool is_joined =
+        segment.row->open_record_completed && !segment.row->open_record_is_damaged;
+    if (is_joined && segment.row->index.open_record < segment.end) {
+      record = segment.row->index.open_record;
+    }
     if (record != 0) last = std::min(record, segment.end - 1);
     return record == 0;
   });
@@ -321,13 +327,13 @@ class WalFollower {
         last.end = piece.end;
         return;
       }
-      if (last.timeline != piece.timeline) complete_last(piece);
+      if (last.timeline != piece.timeline || piece.only) complete_last(piece);
     }
     wal_.pieces.push_back(std::move(piece));
   }
 
-  // A record that begins in the parent's last segment ends in the child's first one: where the
-  // parent's own is not stored, only the path knows.
+  // A record that begins in the parent's last segment may end in the child's first one, and one of
+  // a whole segment in a tail: where the next whole segment is not stored, only the path knows.
   void complete_last(const PathPiece& next) {
     PathPiece& last = wal_.pieces.back();
     const SegmentName name{last.timeline, last.log, last.last};

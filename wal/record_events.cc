@@ -212,7 +212,7 @@ void visit_standby(const RecordView& record, Lsn start, const RecordVisitor& vis
     RunningTransactions running{.start = start, .count = reader.get<std::uint32_t>()};
     reader.get<std::uint32_t>();                                  // number of subtransactions
     running.overflowed = reader.get<std::uint32_t>() % 256 != 0;  // a bool and its padding
-    reader.get<std::uint32_t>();                                  // next transaction id
+    running.next_xid = reader.get<std::uint32_t>();
     running.oldest_running = reader.get<std::uint32_t>();
     if (reader.ok()) visitor.on_running_transactions(running);
   } else if (record.type() == kStandbyLock && visitor.on_lock) {

@@ -97,6 +97,7 @@ struct RunningTransactions {
   Lsn start = 0;
   std::uint32_t count = 0;
   bool overflowed = false;
+  std::uint32_t next_xid = 0;
   std::uint32_t oldest_running = 0;
 
   bool operator==(const RunningTransactions&) const = default;

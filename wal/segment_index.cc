@@ -146,6 +146,7 @@ void put_lists(ByteWriter& writer, const SegmentIndex& index) {
     writer.put(running.start);
     writer.put(running.count);
     writer.put(static_cast<std::uint8_t>(running.overflowed));
+    writer.put(running.next_xid);
     writer.put(running.oldest_running);
   });
   put_list(writer, index.custom_managers, [&](std::uint8_t manager) { writer.put(manager); });
@@ -196,6 +197,7 @@ void get_lists(ByteReader& reader, SegmentIndex& index) {
     running.start = reader.get<Lsn>();
     running.count = reader.get<std::uint32_t>();
     running.overflowed = reader.get<std::uint8_t>() != 0;
+    running.next_xid = reader.get<std::uint32_t>();
     running.oldest_running = reader.get<std::uint32_t>();
   });
   get_list(reader, index.custom_managers,

@@ -45,8 +45,8 @@ take --label second
 second=$BACKUP
 sql main 'DROP TABLE gone'
 sql main 'TRUNCATE emptied'
-aborted=$(sql main "BEGIN; INSERT INTO log VALUES ('never') RETURNING xmin; ROLLBACK" | head -n 1)
-sub=$(sql main "BEGIN; INSERT INTO log VALUES ('top'); SAVEPOINT a; INSERT INTO log VALUES ('sub') RETURNING xmin; COMMIT" | head -n 1)
+aborted=$(sql main "BEGIN; INSERT INTO log VALUES ('never') RETURNING xmin; ROLLBACK" | sed -n 1p)
+sub=$(sql main "BEGIN; INSERT INTO log VALUES ('top'); SAVEPOINT a; INSERT INTO log VALUES ('sub') RETURNING xmin; COMMIT" | sed -n 1p)
 a_point twice >/dev/null
 middle=$(moment)
 switch_and_wait main

@@ -55,6 +55,11 @@ switch_and_wait main
 expect_status 0 pitr main info --json
 expect_equal "[]" "$(json "$OUT" 'd["clusters"][0]["timelines"][0]["gaps"]')" "gaps: the WAL is all there"
 
+# The record itself: PostgreSQL dies of it where it is replayed.
+change=$(pg_waldump -p "$WORK/main/data/pg_wal" -r XLOG "$(segment_after "$last" -1)" "$last" 2>/dev/null |
+  grep 'PARAMETER_CHANGE.*wal_level=minimal' | sed -E 's|.*lsn: ([0-9A-F/]+),.*|\1|')
+[[ $change ]] || fail "no record says wal_level=minimal: the test has no teeth"
+
 # refused OPTIONS…: for that reason, whole and in words; nothing is written.
 refused() {
   story "behind it: ${*:-the end of the WAL}"
@@ -69,6 +74,7 @@ refused() {
 refused --target-time "$after"
 refused --target-time "$during"
 refused --target-lsn "$after_lsn"
+refused --target-lsn "$change"
 refused --target-xid "$after_xid"
 refused --before-xid "$after_xid"
 refused --target-name after
@@ -91,6 +97,8 @@ rm -r "${WORK:?}/early"
 story "the last transaction before it"
 expect_status 0 pitr main restore --dry-run --json --target-xid "$xid"
 expect_equal "$first" "$(json "$OUT" 'd["backup"]')" "backup"
+
+expect_status 0 pitr main restore --dry-run --target-lsn "$change" --exclusive
 
 story "a backup taken after it serves what is later, and only that"
 backup main

@@ -77,6 +77,19 @@ if grep -q 'insufficient parameter' "$WORK/copy/server.log"; then fail "PostgreS
 sql copy 'SELECT pg_wal_replay_resume()' >/dev/null
 expect_sound copy
 
+story "the record that raises them, replayed as the last one"
+mapfile -t segments < <(cd "$WORK/main/data/pg_wal" && find . -name '00000001*' ! -name '*.backup' -printf '%f\n' | sort)
+# pg_waldump goes on to where the WAL ends, and does not like it.
+change=$({ pg_waldump -p "$WORK/main/data/pg_wal" -r XLOG "${segments[0]}" "${segments[-1]}" 2>/dev/null || :; } |
+  grep 'PARAMETER_CHANGE max_connections=60 .*max_prepared_xacts=7' | sed -E 's|.*lsn: ([0-9A-F/]+),.*|\1|')
+restore_into main record --target-lsn "$change"
+expect_settings record 60 12 9 7 100
+recovered record
+if grep -q 'insufficient parameter' "$WORK/record/server.log"; then fail "PostgreSQL found a setting too low"; fi
+stop record
+restore_into main before_record --target-lsn "$change" --exclusive
+expect_settings before_record 60 12 9 0 64
+
 # stops_short COPY ROWS SETTINGS…: a copy without the lines of these settings pauses on the way.
 stops_short() {
   local copy=$1 expected=$2 name

@@ -37,12 +37,12 @@ records() {
   mapfile -t segments < <(find "$WORK/main/data/pg_wal" -regextype posix-extended -regex '.*/00000001[0-9A-F]{16}' -printf '%f\n' | sort)
   pg_waldump -p "$WORK/main/data/pg_wal" "$@" "${segments[0]}" "${segments[-1]}" 2>/dev/null || :
 }
-lsn_of() { sed -E 's|.*lsn: ([0-9A-F/]+),.*|\1|'; }
+lsn_of() { sed -E 's|.*lsn: ([0-9A-F]+)/0*([0-9A-F]+),.*|\1/\2|'; }
 # message PREFIX: where that one is. NEXT is where the next record is.
 message() {
   LSN=$(records -r LogicalMessage | grep "prefix \"$1\"" | lsn_of)
   [[ $LSN ]] || fail "there is no message \"$1\""
-  NEXT=$(records | grep -A 1 "lsn: $LSN," | tail -n 1 | lsn_of)
+  NEXT=$(records | grep -A 1 -E "lsn: ${LSN%/*}/0*${LSN#*/}," | tail -n 1 | lsn_of)
 }
 
 # planned OPTIONS…: the plan, in $WORK/plan; LAST is its last segment.

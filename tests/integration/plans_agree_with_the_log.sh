@@ -144,11 +144,11 @@ mapfile -t others < <(stored_on 2; stored_on 3)
 story "without the last commits before the hour: $before_idle"
 agree_without "$before_idle"
 
-segment=${first[RANDOM % ${#first[@]}]}
+segment=${first[RANDOM % (${#first[@]} - 1)]}
 story "without $segment"
 agree_without "$segment"
 
-segments=("${first[@]:1 + RANDOM % (${#first[@]} - 1)}")
+segments=("${first[@]:1 + RANDOM % (${#first[@]} - 2)}")
 story "without ${segments[*]}"
 agree_without "${segments[@]}"
 
