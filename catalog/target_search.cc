@@ -517,7 +517,8 @@ bool TargetSearch::find_lsn(RecoveryPlan& plan) {
     plan.stop.time = plan.commit_before->time;
     plan.stop.xid = plan.commit_before->xid;
   }
-  stops_before_ = stop.start;
+  // An inclusive target is replayed itself, whatever it is.
+  stops_before_ = request_.target.inclusive ? stop.end : stop.start;
   needed_until_ = stop.end - 1;
   if (request_.end_with_last_commit) end_with_last_commit(plan);
   return true;
