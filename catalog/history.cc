@@ -84,7 +84,7 @@ class TimelineHistory {
     for (const RelationLock& lock : changes.locks)
       open_[lock.xid].locks.push_back(lock);
     for (const CreatedFile& created : changes.created) {
-      if (created.creation.start < end) open_[created.creation.xid].created.push_back(created);
+      if (created.start < end) open_[created.xid].created.push_back(created);
     }
   }
 
@@ -204,13 +204,13 @@ class TimelineHistory {
   void measure_created(RelationEvidence& evidence, const SegmentRow& commit_row) const {
     const SegmentSize size = rows_.cluster.identity.segment_size;
     for (CreatedFile& created : evidence.created) {
-      auto name = SegmentName::containing(timeline_, created.creation.start, size);
+      auto name = SegmentName::containing(timeline_, created.start, size);
       while (created.length <= 1 && name < commit_row.name) {
         name = name.next(size);
         const RowPointer row = rows_.wal.find_whole(name);
         if (!row) break;
         for (const ChangedFork& fork : reader_.changed_blocks(*row).forks) {
-          if (fork.file != created.creation.file || fork.fork != Fork::kMain) continue;
+          if (fork.file != created.file || fork.fork != Fork::kMain) continue;
           if (!fork.blocks.empty())
             created.length = std::max(created.length, fork.blocks.back() + 1);
         }
@@ -260,7 +260,7 @@ class RelationVerdict {
     }
     name_by_lock();
     for (const CreatedFile& created : evidence.created) {
-      if (is_dropped_again(created.creation.file) || is_of_a_new_relation(created)) continue;
+      if (is_dropped_again(created.file) || is_of_a_new_relation(created)) continue;
       replacements_.push_back(created);
     }
   }
@@ -271,7 +271,7 @@ class RelationVerdict {
                        std::map<FileKey, MappedRelation>& successors) const {
     if (is_several()) return;  // whose is whose, the locks of a later transaction tell
     for (const CreatedFile& created : replacements_) {
-      const RelationFile& file = created.creation.file;
+      const RelationFile& file = created.file;
       successors[{file.database, file.number}] = {.database = file.database,
                                                   .file_number = file.number,
                                                   .kind = created.length == 0 ? 't' : 'i'};
@@ -279,7 +279,7 @@ class RelationVerdict {
     if (events.size() != 1 || replacements_.empty()) return;
     const HistoryEvent& event = events.front();
     if (event.relations.size() != 1) return;
-    const RelationFile& file = replacements_.front().creation.file;
+    const RelationFile& file = replacements_.front().file;
     successors[{file.database, file.number}] = event.relations.front();
   }
 
@@ -303,7 +303,7 @@ class RelationVerdict {
  private:
   bool was_created_here(const RelationFile& file) const {
     return std::any_of(evidence_.created.begin(), evidence_.created.end(),
-                       [&](const CreatedFile& created) { return created.creation.file == file; });
+                       [&](const CreatedFile& created) { return created.file == file; });
   }
 
   bool is_dropped_again(const RelationFile& file) const {
@@ -314,12 +314,11 @@ class RelationVerdict {
   // CREATE TABLE beside a DROP: its row in pg_class names the file. The transient table of a
   // rewrite has one, too, and its name tells whose place it takes.
   bool is_of_a_new_relation(const CreatedFile& created) const {
-    return std::any_of(evidence_.new_rows.begin(), evidence_.new_rows.end(),
-                       [&](const RelationName& row) {
-                         return row.database == created.creation.file.database &&
-                                row.file_number == created.creation.file.number &&
-                                !owner_of_transient_table(row.name);
-                       });
+    return std::any_of(
+        evidence_.new_rows.begin(), evidence_.new_rows.end(), [&](const RelationName& row) {
+          return row.database == created.file.database && row.file_number == created.file.number &&
+                 !owner_of_transient_table(row.name);
+        });
   }
 
   void add_dropped(const RelationFile& file) {
@@ -373,7 +372,7 @@ class RelationVerdict {
   const CreatedFile* replacement_of(std::uint32_t file_number) const {
     const auto found = std::find_if(
         replacements_.begin(), replacements_.end(),
-        [&](const CreatedFile& created) { return created.creation.file.number == file_number; });
+        [&](const CreatedFile& created) { return created.file.number == file_number; });
     return found == replacements_.end() ? nullptr : &*found;
   }
 

@@ -198,7 +198,9 @@ void complete_open_record(SegmentRow& row, const JoinedRecord& record,
   visitor.on_relation_name = [&](const RelationName& name) { changes.names.push_back(name); };
   visitor.on_file_creation = [&](const FileCreation& creation) {
     const bool stands_for_relation = creation.fork == Fork::kMain || creation.fork == Fork::kInit;
-    if (stands_for_relation) changes.created.push_back({.creation = creation});
+    if (!stands_for_relation) return;
+    changes.created.push_back(
+        {.start = creation.start, .xid = creation.xid, .file = creation.file});
   };
   record.visit(version, visitor);
   if (row.open_transaction && record.is_cut()) {

@@ -41,15 +41,16 @@ void put_runs(ByteWriter& writer, const std::vector<std::uint32_t>& blocks) {
   writer.put_bytes(runs.bytes());
 }
 
-std::vector<std::uint32_t> get_runs(ByteReader& reader) {
-  constexpr std::size_t kMost = std::size_t{1} << 24;  // a flipped bit must not fill the memory
+// Takes what it reads off `most`: a flipped bit must not fill the memory.
+std::vector<std::uint32_t> get_runs(ByteReader& reader, std::uint64_t& most) {
   std::vector<std::uint32_t> blocks;
   const auto count = reader.get<std::uint32_t>();
   std::uint64_t next = 0;
   for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
     next += reader.get_varint();
     const std::uint64_t end = next + reader.get_varint() + 1;
-    if (end > kNoBlock || blocks.size() + (end - next) > kMost) throw_damaged();
+    if (end > kNoBlock || end - next > most) throw_damaged();
+    most -= end - next;
     for (; next < end; ++next)
       blocks.push_back(static_cast<std::uint32_t>(next));
   }
@@ -86,6 +87,7 @@ ChangedBlocks decode_changed_blocks(ByteSpan bytes) {
     changed.databases.push_back(reader.get<std::uint32_t>());
   }
   const auto forks = reader.get<std::uint32_t>();
+  std::uint64_t most_blocks = std::uint64_t{1} << 24;
   for (std::uint32_t i = 0; i < forks && reader.ok(); ++i) {
     ChangedFork fork;
     fork.file.tablespace = reader.get<std::uint32_t>();
@@ -95,7 +97,7 @@ ChangedBlocks decode_changed_blocks(ByteSpan bytes) {
     if (number > static_cast<std::uint8_t>(Fork::kInit)) throw_damaged();
     fork.fork = static_cast<Fork>(number);
     fork.from = reader.get<std::uint32_t>();
-    fork.blocks = get_runs(reader);
+    fork.blocks = get_runs(reader, most_blocks);
     changed.forks.push_back(std::move(fork));
   }
   if (!reader.ok() || reader.remaining() != 0) throw_damaged();

@@ -93,9 +93,9 @@ std::vector<std::byte> encode_relation_changes(const RelationChanges& changes) {
     writer.put(lock.relation);
   });
   put_list(writer, changes.created, [&](const CreatedFile& created) {
-    writer.put(created.creation.start);
-    writer.put(created.creation.xid);
-    put_file(writer, created.creation.file);
+    writer.put(created.start);
+    writer.put(created.xid);
+    put_file(writer, created.file);
     writer.put(created.length);
   });
   put_list(writer, changes.drops, [&](const TransactionEnd& drop) { put_drop(writer, drop); });
@@ -114,9 +114,9 @@ RelationChanges decode_relation_changes(ByteSpan bytes) {
     return lock;
   });
   changes.created = get_list<CreatedFile>(reader, [&] {
-    CreatedFile created{.creation = {.start = reader.get<Lsn>(), .file = {}}};
-    created.creation.xid = reader.get<std::uint32_t>();
-    created.creation.file = get_file(reader);
+    CreatedFile created{.start = reader.get<Lsn>(), .file = {}};
+    created.xid = reader.get<std::uint32_t>();
+    created.file = get_file(reader);
     created.length = reader.get<std::uint32_t>();
     return created;
   });

@@ -10,10 +10,13 @@
 
 namespace pitr {
 
-// A main fork (or the init fork of an unlogged relation) that was created, and how many blocks of
-// it the WAL had touched by the end of its transaction, or of the segment.
+// A relation's file that was created (XLOG_SMGR_CREATE of its main fork, or of the init fork of an
+// unlogged relation), and how many blocks of its main fork the WAL had touched by the end of its
+// transaction, or of the segment.
 struct CreatedFile {
-  FileCreation creation;
+  Lsn start = 0;  // of the record
+  std::uint32_t xid = 0;
+  RelationFile file;
   std::uint32_t length = 0;
 
   bool operator==(const CreatedFile&) const = default;

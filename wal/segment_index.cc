@@ -289,7 +289,7 @@ RecordVisitor SegmentIndexer::visitor() {
     details_.relations.omitted |= created.size() == RelationChanges::kMostOfAKind;
     if (details_.relations.omitted) return;
     unfinished_.push_back(created.size());
-    created.push_back({.creation = creation, .length = 0});
+    created.push_back({.start = creation.start, .xid = creation.xid, .file = creation.file});
   };
   visitor.on_file_truncation = [this](const FileTruncation& truncation) {
     // Where the cut lies in the small forks the record does not say.
@@ -332,11 +332,11 @@ void SegmentIndexer::measure_created(const TransactionEnd& transaction) {
   const auto& parts = transaction.subtransactions;
   std::erase_if(unfinished_, [&](std::size_t position) {
     CreatedFile& created = details_.relations.created[position];
-    const std::uint32_t xid = created.creation.xid;
+    const std::uint32_t xid = created.xid;
     if (xid != transaction.xid && std::find(parts.begin(), parts.end(), xid) == parts.end()) {
       return false;
     }
-    created.length = changed_.length_of(created.creation.file, Fork::kMain);
+    created.length = changed_.length_of(created.file, Fork::kMain);
     return true;
   });
 }
@@ -384,7 +384,7 @@ void SegmentIndexer::finish_details() {
   locks.erase(std::unique(locks.begin(), locks.end()), locks.end());
   for (const std::size_t position : unfinished_) {
     CreatedFile& created = details_.relations.created[position];
-    created.length = changed_.length_of(created.creation.file, Fork::kMain);
+    created.length = changed_.length_of(created.file, Fork::kMain);
   }
   details_.changed_blocks = changed_.finish();
 }

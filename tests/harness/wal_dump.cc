@@ -112,8 +112,8 @@ RecordVisitor printer() {
     fmt::print("E\t{}\t{}\t{}\t{}\n", lsn(e.start), e.timeline, e.previous_timeline, e.time);
   };
   visitor.on_running_transactions = [](const RunningTransactions& r) {
-    fmt::print("U\t{}\t{}\t{}\n", lsn(r.start), r.overflowed ? "overflowed" : "complete",
-               r.oldest_running);
+    fmt::print("U\t{}\t{}\t{}\t{}\n", lsn(r.start), r.overflowed ? "overflowed" : "complete",
+               r.next_xid, r.oldest_running);
   };
   return visitor;
 }
@@ -169,8 +169,8 @@ void print_details(const std::vector<std::uint32_t>& xids, const ChangedBlocks& 
   for (const RelationLock& lock : relations.locks)
     fmt::print("lock\t{} {} {}\n", lock.xid, lock.database, lock.relation);
   for (const CreatedFile& created : relations.created) {
-    fmt::print("created\t{} {} {} {}\n", lsn(created.creation.start), created.creation.xid,
-               text(created.creation.file), created.length);
+    fmt::print("created\t{} {} {} {}\n", lsn(created.start), created.xid, text(created.file),
+               created.length);
   }
   for (const TransactionEnd& drop : relations.drops) {
     fmt::print("dropped\t{} {} {} {}\n", lsn(drop.start), drop.xid, drop.time,

@@ -3,8 +3,9 @@
 # kept outside of the server and from what pg_waldump reads: whether a moment can be reached and why
 # not, from which backup, on which timeline, after which commit. Nothing of that comes from pitr.
 #
-# The history has three timelines, commits in another order than their times, restore points of the
-# same name, an hour in which nothing happens, and a backup taken in it. Then segments are missing.
+# The history has three timelines, a clock that was put back, so that commits are in another order than
+# their times, restore points of the same name, an hour in which nothing happens, and a backup taken in it.
+# Then segments are missing.
 #
 #     SEED=N PLANS=N   repeat a run; ask for more plans (1000, about half of them with gaps)
 source "$(dirname "$0")/truth_lib.sh"
@@ -81,8 +82,12 @@ take main idle
 skew $((-4 * hour))
 busy main 1 2 c
 sql main "SELECT pg_create_restore_point('twice')" >/dev/null
-skew $((-4 * hour - hour / 10)) # back into that hour
+skew $((-4 * hour - hour / 10)) # back into that hour, and another backup
 work main 1 50
+switch_and_wait main
+sql main CHECKPOINT
+before_back=$SEGMENT
+take main back
 skew $((-4 * hour))
 work main 1 100
 archived main 1
@@ -126,7 +131,7 @@ agree_without() {
     folders+=("$(dirname "$(stored main "$segment")")")
     mv "${folders[-1]}/$segment" "$WORK/"
   done
-  agree $((PLANS / 8)) --expect reachable --missing "$@"
+  agree $((PLANS / 10)) --expect reachable --missing "$@"
   for segment in "$@"; do
     mv "$WORK/$segment" "${folders[0]}/"
     folders=("${folders[@]:1}")
@@ -143,6 +148,9 @@ mapfile -t others < <(stored_on 2; stored_on 3)
 
 story "without the last commits before the hour: $before_idle"
 agree_without "$before_idle"
+
+story "without the last commits of the clock that was put back: $before_back"
+agree_without "$before_back"
 
 segment=${first[RANDOM % (${#first[@]} - 1)]}
 story "without $segment"

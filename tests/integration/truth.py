@@ -807,10 +807,9 @@ class Candidate:
         self.known_from = line.known_from(backup.start)
         contained = [r for r in line.commits if r.lsn < backup.stop]
         self.contained = max((r.time for r in contained), default=None)
-        # Of commits in a gap nothing is known: where one lies right before it, the backup's end counts.
-        self.known = None
-        if any(r.lsn >= self.known_from for r in contained):
-            self.known = max(r.time for r in contained if line.is_stored(r))
+        self.known = max((r.time for r in contained if line.is_stored(r)), default=0)
+        # Of commits in a gap nothing is known: where one lies right before it, the backup's end counts, too.
+        self.ends_in_gap = not any(r.lsn >= self.known_from for r in contained)
 
     def is_possible(self):
         return self.end >= self.backup.stop and self.first < self.behind
@@ -821,12 +820,9 @@ class Candidate:
         last = records[self.behind - 1]
         if kind == "time":
             past = lambda time: time > target["us"] or not target["inclusive"] and time == target["us"]
-            if self.known is not None:
-                if past(self.known):
-                    return "before_backup", None, None, None
-            elif past(self.backup.between[0]):
+            if past(self.known) or self.ends_in_gap and past(self.backup.between[0]):
                 return "before_backup", None, None, None
-            elif past(self.backup.between[1]):
+            if self.ends_in_gap and past(self.backup.between[1]):
                 raise Unclear()
             if past(self.contained or 0):
                 raise Unclear()  # in a gap, and by a clock that was put back: nobody can know

@@ -180,10 +180,11 @@ class Record:
                 die("pg_waldump's line is not understood: %r" % line)
             self.facts += [("L",) + lock for lock in locks]
         elif self.what == "RUNNING_XACTS":
-            oldest, = fields_of(r".* oldestRunningXid (\d+)", self.text, line)
+            next_xid, oldest = fields_of(r".*nextXid (\d+) .* oldestRunningXid (\d+)", self.text, line)
             # Up to 14 it is written "ovf".
             over = re.search(r"; subxid ov(?:f|erflowed)\b", self.text)
-            self.facts.append(("U", "overflowed" if over else "complete", oldest))
+            self.facts.append(("U", "overflowed" if over else "complete",
+                               next_xid, oldest))
 
     def lines(self, wal):
         lsn = lsn_text(self.start)

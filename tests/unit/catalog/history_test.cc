@@ -64,8 +64,8 @@ class Story {
     for (const std::uint32_t oid : change.locked)
       changes.locks.push_back({.xid = xid, .database = kDatabase, .relation = oid});
     for (CreatedFile created : change.created) {
-      created.creation.xid = xid;
-      created.creation.start = lsn_in(segment, 500 + 10 * changes.created.size());
+      created.xid = xid;
+      created.start = lsn_in(segment, 500 + 10 * changes.created.size());
       changes.created.push_back(created);
     }
     for (RelationName row : change.rows) {
@@ -119,7 +119,7 @@ class Story {
 };
 
 CreatedFile created(std::uint32_t number, std::uint32_t length = 0) {
-  return {.creation = {.file = file_of(number)}, .length = length};
+  return {.file = file_of(number), .length = length};
 }
 
 RelationName row_of(std::uint32_t oid, std::string name, std::uint32_t file_number,

@@ -210,9 +210,11 @@ TEST_CASE("running transactions say how many, whether all, and the oldest", "[wa
     data.put(number);
   const Said said = said_by(plain(ResourceManager::kStandby, 0x10, data, 0), version);
   REQUIRE(said.running.size() == 1);
-  CHECK(said.running[0] ==
-        RunningTransactions{
-            .start = kStart, .count = 3, .overflowed = overflowed, .oldest_running = 850});
+  CHECK(said.running[0] == RunningTransactions{.start = kStart,
+                                               .count = 3,
+                                               .overflowed = overflowed,
+                                               .next_xid = 900,
+                                               .oldest_running = 850});
 }
 
 TEST_CASE("a change of parameters is read in their order", "[wal]") {

@@ -17,9 +17,8 @@ namespace {
 RelationChanges one_of_each() {
   RelationChanges changes;
   changes.locks = {{.xid = 7, .database = 5, .relation = 16384}, {.xid = 8, .database = 5}};
-  changes.created.push_back(
-      {.creation = {.start = 0x1000, .xid = 7, .file = {1663, 5, 16400}}, .length = 3});
-  changes.created.push_back({.creation = {.start = 0x2000, .xid = 0xFFFFFFFF, .file = {1, 2, 3}}});
+  changes.created.push_back({.start = 0x1000, .xid = 7, .file = {1663, 5, 16400}, .length = 3});
+  changes.created.push_back({.start = 0x2000, .xid = 0xFFFFFFFF, .file = {1, 2, 3}});
   changes.drops.push_back({.start = 0x3000,
                            .end = 0x3100,
                            .time = -5,
@@ -50,8 +49,7 @@ RelationChanges random_changes(std::mt19937& random) {
   std::sort(changes.locks.begin(), changes.locks.end());
   for (std::size_t i = random() % 20; i > 0; --i)
     changes.created.push_back(
-        {.creation = {.start = lsn += number(), .xid = number(), .file = file()},
-         .length = number()});
+        {.start = lsn += number(), .xid = number(), .file = file(), .length = number()});
   for (std::size_t i = random() % 5; i > 0; --i) {
     TransactionEnd end{.start = lsn += number(),
                        .end = lsn += 50,

@@ -102,7 +102,8 @@ SegmentIndex joined_lists(const WalBuilder& wal, std::size_t segments, RelationC
   visitor.on_lock = [&](const RelationLock& lock) { changes.locks.push_back(lock); };
   visitor.on_relation_name = [&](const RelationName& name) { changes.names.push_back(name); };
   visitor.on_file_creation = [&](const FileCreation& creation) {
-    changes.created.push_back({.creation = creation});
+    changes.created.push_back(
+        {.start = creation.start, .xid = creation.xid, .file = creation.file});
   };
   record.visit(kVersion, visitor);
   return lists;
@@ -369,7 +370,7 @@ TEST_CASE("a created file is as long as its transaction left it", "[wal]") {
   wal.fill_segment();
   const RelationChanges relations = index_of(wal).details.relations;
   REQUIRE(relations.created.size() == 1);
-  CHECK(relations.created[0].creation.xid == 700);
+  CHECK(relations.created[0].xid == 700);
   CHECK(relations.created[0].length == 5);
 }
 
