@@ -1,9 +1,11 @@
 #include "common/process.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +22,22 @@ bool parse_whole(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// Field 22 of /proc/<pid>/stat (proc(5)); the second one, in parentheses, may hold blanks.
+std::uint64_t start_of(std::int64_t pid) {
+  const int descriptor = open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return 0;
+  std::array<char, 1024> buffer{};
+  const ssize_t length = read(descriptor, buffer.data(), buffer.size());
+  close(descriptor);
+  std::string_view text(buffer.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+  text.remove_prefix(std::min(text.size(), text.rfind(')') + 1));
+  constexpr int kBlanksBefore = 22 - 2;  // behind the second field
+  for (int i = 0; i < kBlanksBefore; ++i)
+    text.remove_prefix(std::min(text.size(), text.find(' ') + 1));
+  std::uint64_t ticks = 0;
+  return parse_whole(text.substr(0, text.find(' ')), ticks) ? ticks : 0;
+}
+
 }  // namespace
 
 ProcessIdentity ProcessIdentity::self() {
@@ -29,11 +47,13 @@ ProcessIdentity ProcessIdentity::self() {
   const bool known = stat("/proc/self/ns/pid", &status) == 0;
   return {.host = host[0] == '\0' ? "localhost" : host.data(),
           .pid_namespace = known ? status.st_ino : 0,
-          .pid = getpid()};
+          .pid = getpid(),
+          .started = start_of(getpid())};
 }
 
 std::string ProcessIdentity::to_string() const {
-  return fmt::format("{}.{}.{}", host, pid_namespace, pid);
+  const std::string process = fmt::format("{}.{}.{}", host, pid_namespace, pid);
+  return started == 0 ? process : fmt::format("{}-{}", process, started);
 }
 
 std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
@@ -42,9 +62,15 @@ std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
   const std::size_t namespace_dot = text.rfind('.', pid_dot - 1);
   if (namespace_dot == std::string_view::npos) return std::nullopt;
   ProcessIdentity identity{.host = std::string(text.substr(0, namespace_dot))};
+  std::string_view pid = text.substr(pid_dot + 1);
+  const std::size_t dash = pid.find('-');
+  if (dash != std::string_view::npos) {
+    if (!parse_whole(pid.substr(dash + 1), identity.started)) return std::nullopt;
+    pid = pid.substr(0, dash);
+  }
   if (!parse_whole(text.substr(namespace_dot + 1, pid_dot - namespace_dot - 1),
                    identity.pid_namespace) ||
-      !parse_whole(text.substr(pid_dot + 1), identity.pid) || identity.pid <= 0) {
+      !parse_whole(pid, identity.pid) || identity.pid <= 0) {
     return std::nullopt;
   }
   return identity;
@@ -53,7 +79,10 @@ std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
 bool ProcessIdentity::is_dead() const {
   const ProcessIdentity own = self();
   if (host != own.host || pid_namespace != own.pid_namespace) return false;
-  return kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+  if (pid <= 0) return false;
+  if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
+  const std::uint64_t now_there = started == 0 ? 0 : start_of(pid);
+  return now_there != 0 && now_there != started;
 }
 
 }  // namespace pitr

@@ -14,10 +14,13 @@ struct ProcessIdentity {
   std::uint64_t pid_namespace =
       0;  // inode of /proc/self/ns/pid: two containers may share a host name
   std::int64_t pid = 0;
+  // Clock ticks between the host's start and its own: numbers of processes come again. 0: not
+  // known.
+  std::uint64_t started = 0;
 
   static ProcessIdentity self();
 
-  // `host.namespace.pid`, the form used in temporary names; parse() reads it back.
+  // `host.namespace.pid-started`, the form used in temporary names; parse() reads it back.
   std::string to_string() const;
   static std::optional<ProcessIdentity> parse(std::string_view text);
 

@@ -22,6 +22,8 @@ TEST_CASE("a process knows its host, its namespace and its number", "[common]") 
   CHECK(self.host == host.data());
   CHECK(self.pid_namespace == status.st_ino);
   CHECK(self.pid == getpid());
+  CHECK(self.started > 0);
+  CHECK(ProcessIdentity::parse(self.to_string())->started == self.started);
 }
 
 TEST_CASE("an identity is read back from its text, dots in the host included", "[common]") {
@@ -39,7 +41,8 @@ TEST_CASE("texts that are no identity are refused", "[common]") {
   const std::string text =
       GENERATE("", ".", "..", "...", "host", "host.1", "host..1", "host.1.", "host.x.1", "host.1.x",
                "host.1.-5", "host.-1.5", "host.1.0", "host.1.2 ", "host. 1.2", "host.1.+2",
-               "host.18446744073709551616.1", "host.1.9223372036854775808", "host.0x1.2");
+               "host.1.2-", "host.1.2-x", "host.1.-2-3", "host.18446744073709551616.1",
+               "host.1.9223372036854775808", "host.0x1.2");
   CAPTURE(text);
   CHECK_FALSE(ProcessIdentity::parse(text));
   CHECK_FALSE(ProcessIdentity::parse(std::string_view("host.1.2\0", 9)));
@@ -49,6 +52,7 @@ TEST_CASE("texts that are no identity are refused", "[common]") {
 TEST_CASE("a living process is not dead, whoever owns it", "[common]") {
   ProcessIdentity identity = ProcessIdentity::self();
   CHECK_FALSE(identity.is_dead());
+  identity.started = 0;
   identity.pid = 1;  // not ours to signal: EPERM is no death
   CHECK_FALSE(identity.is_dead());
 }
@@ -57,6 +61,14 @@ TEST_CASE("a process that ended is dead", "[common]") {
   ProcessIdentity identity = ProcessIdentity::self();
   identity.pid = dead_process();
   CHECK(identity.is_dead());
+}
+
+TEST_CASE("a process is dead when its number belongs to another one by now", "[common]") {
+  ProcessIdentity identity = ProcessIdentity::self();
+  identity.started -= 1;
+  CHECK(identity.is_dead());
+  identity.host += "x";
+  CHECK_FALSE(identity.is_dead());
 }
 
 TEST_CASE("a process of another host or container is never taken for dead", "[common]") {
