@@ -114,6 +114,7 @@ restore --target-name twice --backup $second
 restore --target-name long
 restore --target-name second_timeline
 restore --target-name later
+restore --target-name later --backup $second
 restore --before-drop gone
 restore --before-drop passing
 restore --before-drop nothing
