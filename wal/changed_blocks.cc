@@ -87,7 +87,7 @@ ChangedBlocks decode_changed_blocks(ByteSpan bytes) {
     changed.databases.push_back(reader.get<std::uint32_t>());
   }
   const auto forks = reader.get<std::uint32_t>();
-  std::uint64_t most_blocks = std::uint64_t{1} << 24;
+  std::uint64_t most_blocks = std::uint64_t{1} << 20;  // ChangedBlockCollector gives less
   for (std::uint32_t i = 0; i < forks && reader.ok(); ++i) {
     ChangedFork fork;
     fork.file.tablespace = reader.get<std::uint32_t>();

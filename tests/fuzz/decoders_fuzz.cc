@@ -102,7 +102,7 @@ void read_changed_blocks(ByteSpan bytes) {
     require(std::is_sorted(fork.blocks.begin(), fork.blocks.end()), "blocks not sorted");
     blocks += fork.blocks.size();
   }
-  require(blocks <= std::size_t{1} << 24, "a damaged length fills the memory");
+  require(blocks <= std::size_t{1} << 20, "a damaged length fills the memory");
   require(decode_changed_blocks(encode_changed_blocks(*changed)) == *changed,
           "changed blocks are read back as others");
 }
