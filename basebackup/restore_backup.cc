@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "io/checksum.h"
 #include "io/ordered_workers.h"
-#include "wal/crc32c.h"
 
 namespace pitr {
 
@@ -24,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kControlFile = "global/pg_control";
-constexpr std::size_t kMostFilesInTask = 4096;
 
 std::uint64_t path_hash(std::string_view path) { return xxh3_64(as_byte_span(path)); }
 
@@ -42,7 +40,7 @@ class BackupRestore::Workers : public OrderedWorkers<FileTask> {
 
 BackupRestore::BackupRestore(const RestoreBackupRequest& request, Storage& storage)
     : request_(request),
-      storage_(storage),
+      contents_(storage, request.cluster.key, request.backup.id),
       tree_(request.destination, request.tablespaces, request.owner) {}
 
 void BackupRestore::begin() {
@@ -61,37 +59,13 @@ void BackupRestore::begin() {
   sync_directory(tree_.root());
 }
 
-StoredFile BackupRestore::open_object(const std::string& object) {
-  // An object may lie in an earlier backup: then its name carries that backup's id.
-  const std::size_t slash = object.find('/');
-  const std::string id = slash == std::string::npos ? request_.backup.id : object.substr(0, slash);
-  const std::string name = slash == std::string::npos ? object : object.substr(slash + 1);
-  const ClusterKey& cluster = request_.cluster.key;
-  auto file = open_stored_file(storage_, backup_object_key(cluster, id, name), cluster,
-                               fmt::format("{}/{}", id, name));
-  if (file) return std::move(*file);
-  throw Error({.kind = ErrorKind::kCorrupt,
-               .message = fmt::format("object \"{}\" of backup \"{}\" is missing", name, id),
-               .hint = "Restore from another base backup with --backup ID."});
-}
-
 RestoreCounts BackupRestore::write_files() {
-  const ClusterKey& cluster = request_.cluster.key;
-  const auto manifest = open_stored_file(storage_, backup_manifest_key(cluster, request_.backup.id),
-                                         cluster, request_.backup.id);
-  if (!manifest) {
-    throw Error({.kind = ErrorKind::kSystem,
-                 .message = fmt::format("backup \"{}\" vanished", request_.backup.id)});
-  }
   {
     Workers workers(request_.jobs, 2 * std::size_t{request_.jobs},
                     [this](FileTask& task, unsigned) { restore_files(task); });
     workers_ = &workers;
-    LineSplitter lines;
-    manifest->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
-      lines.feed(raw, [&](std::string_view line) { take_entry(parse_json_line(line)); });
-    });
-    submit_pending();
+    contents_.visit_manifest([this](ManifestEntry entry) { take_entry(std::move(entry)); });
+    submit(grouper_.take_last());
     while (!workers.empty()) {
       const FileTask task = workers.take();
       counts_.files_kept += task.counts.files_kept;
@@ -135,101 +109,43 @@ void BackupRestore::take_entry(ManifestEntry entry) {
     return;
   }
   // Files of one object go to one worker, which reads the object once.
-  const bool joins = !pending_.empty() && pending_.size() < kMostFilesInTask &&
-                     entry.extents.size() <= 1 && pending_.back().extents.size() <= 1 &&
-                     (entry.extents.empty() || pending_.back().extents.empty() ||
-                      entry.extents.front().object == pending_.back().extents.front().object);
-  if (!joins) submit_pending();
-  pending_.push_back(std::move(entry));
+  submit(grouper_.add(std::move(entry)));
 }
 
-void BackupRestore::submit_pending() {
-  if (pending_.empty()) return;
+void BackupRestore::submit(FileGroup files) {
+  if (files.empty()) return;
   if (workers_->full()) {
     const FileTask task = workers_->take();
     counts_.files_kept += task.counts.files_kept;
     if (request_.on_progress) request_.on_progress(counts_.bytes);
   }
-  workers_->submit({.entries = std::exchange(pending_, {}), .counts = {}});
+  workers_->submit({.files = std::move(files), .counts = {}});
 }
 
 void BackupRestore::restore_files(FileTask& task) {
   std::vector<const ManifestEntry*> wanted;
-  for (const ManifestEntry& entry : task.entries) {
+  for (const ManifestEntry& entry : task.files) {
     if (request_.delta && holds_already(entry)) {
       ++task.counts.files_kept;
-    } else if (entry.extents.size() > 1) {
-      restore_large(entry);
-    } else if (entry.extents.empty()) {
-      finish_file(tree_.open_file(entry.path), entry);
     } else {
       wanted.push_back(&entry);
     }
   }
-  // Empty files may stand between those of two objects.
-  while (!wanted.empty()) {
-    const std::string object = wanted.front()->extents.front().object;
-    std::vector<const ManifestEntry*> of_object;
-    std::vector<const ManifestEntry*> others;
-    for (const ManifestEntry* entry : wanted) {
-      (entry->extents.front().object == object ? of_object : others).push_back(entry);
-    }
-    restore_bundle(task, of_object);
-    wanted = std::move(others);
-  }
+  write_contents(wanted);
 }
 
-// One pass over the object; each file takes its part of the raw contents as they come.
-void BackupRestore::restore_bundle(FileTask&, const std::vector<const ManifestEntry*>& wanted) {
-  std::vector<const ManifestEntry*> order = wanted;
-  std::sort(order.begin(), order.end(), [](const ManifestEntry* a, const ManifestEntry* b) {
-    return a->extents.front().position < b->extents.front().position;
-  });
-  const StoredFile object = open_object(order.front()->extents.front().object);
-  auto next = order.begin();
+void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& files) {
   std::optional<File> file;
-  Crc32c crc;
-  object.reader->read_all(1, [&](ByteSpan raw, std::uint64_t offset) {
-    const std::uint64_t raw_end = offset + raw.size();
-    while (next != order.end()) {
-      const Extent& extent = (*next)->extents.front();
-      const std::uint64_t end = extent.position + extent.length;
-      if (extent.position >= raw_end) return;
-      if (!file) {
-        file = tree_.open_file((*next)->path);
-        crc = Crc32c();
-      }
-      const std::uint64_t begin = std::max(extent.position, offset);
-      const ByteSpan part = raw.subspan(begin - offset, std::min(end, raw_end) - begin);
-      file->write_at(begin - extent.position, part);
-      crc.update(part);
-      if (end > raw_end) return;
-      if (crc.value() != (*next)->crc32c) throw_bad_contents((*next)->path, request_.backup.id);
-      finish_file(*file, **next);
-      file.reset();
-      ++next;
-    }
-  });
-  if (next != order.end()) throw_bad_contents((*next)->path, request_.backup.id);
-}
-
-void BackupRestore::restore_large(const ManifestEntry& entry) {
-  const File file = tree_.open_file(entry.path);
-  Crc32c crc;
-  for (const Extent& extent : entry.extents) {
-    const StoredFile object = open_object(extent.object);
-    const auto write = [&](ByteSpan raw, std::uint64_t offset) {
-      file.write_at(extent.file_offset + offset - extent.position, raw);
-      crc.update(raw);
-    };
-    if (extent.position == 0 && extent.length == object.reader->contents().raw_size) {
-      object.reader->read_all(1, write);  // verifies the object as a whole, too
-    } else {
-      object.reader->read_range(extent.position, extent.length, write);
-    }
-  }
-  if (crc.value() != entry.crc32c) throw_bad_contents(entry.path, request_.backup.id);
-  finish_file(file, entry);
+  contents_.read_files(
+      files,
+      {.on_begin = [&](const ManifestEntry& entry) { file = tree_.open_file(entry.path); },
+       .on_bytes = [&](ByteSpan bytes, std::uint64_t offset) { file->write_at(offset, bytes); },
+       .on_end =
+           [&](const ManifestEntry& entry, bool intact) {
+             if (!intact) throw_bad_contents(entry.path, request_.backup.id);
+             finish_file(*file, entry);
+             file.reset();
+           }});
 }
 
 bool BackupRestore::holds_already(const ManifestEntry& entry) {
@@ -268,7 +184,7 @@ void BackupRestore::finish_file(const File& file, const ManifestEntry& entry) {
 void BackupRestore::write_side_files() {
   for (const BackupSideFile& side : request_.backup.side_files) {
     if (side.purpose != "backup_manifest") continue;
-    const StoredFile object = open_object(side.object);
+    const StoredFile object = contents_.open_object(side.object);
     const File file = tree_.open_file("backup_manifest");
     object.reader->read_all(
         1, [&](ByteSpan raw, std::uint64_t offset) { file.write_at(offset, raw); });
@@ -343,8 +259,7 @@ void BackupRestore::finish() {
   }
   tree_.sync_everything();
   // Beyond this point all but pg_control is durable; with it the directory can start.
-  FileTask task;
-  restore_bundle(task, {&*control_entry_});
+  write_contents({&*control_entry_});
   tree_.open_file(kControlFile).sync();
   sync_directory(tree_.root() + "/global");
   const std::string mark = tree_.root() + "/" + kRestoringMark;

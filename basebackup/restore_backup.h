@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "basebackup/backup_manifest.h"
+#include "basebackup/backup_contents.h"
 #include "basebackup/destination_tree.h"
 #include "catalog/backup_summary.h"
 #include "storage/repository.h"
@@ -59,30 +59,28 @@ class BackupRestore {
 
  private:
   struct FileTask {
-    std::vector<ManifestEntry> entries;  // of one object, or one large file
+    FileGroup files;
     RestoreCounts counts;
   };
 
   void take_entry(ManifestEntry entry);
-  void submit_pending();
+  void submit(FileGroup files);
   void restore_files(FileTask& task);
-  void restore_bundle(FileTask& task, const std::vector<const ManifestEntry*>& wanted);
-  void restore_large(const ManifestEntry& entry);
+  void write_contents(const std::vector<const ManifestEntry*>& files);
   bool holds_already(const ManifestEntry& entry);
   void finish_file(const File& file, const ManifestEntry& entry);
   void write_side_files();
   void remove_what_is_not_in_the_backup();
-  StoredFile open_object(const std::string& object);
 
   class Workers;
 
   const RestoreBackupRequest& request_;
-  Storage& storage_;
+  BackupContents contents_;
   DestinationTree tree_;
   std::optional<ManifestEntry> control_entry_;
   std::vector<std::pair<std::string, std::uint32_t>> directory_modes_;
   std::vector<std::uint64_t> known_paths_;  // hashes of every path of the backup, for delta
-  std::vector<ManifestEntry> pending_;
+  FileGrouper grouper_;
   Workers* workers_ = nullptr;
   RestoreCounts counts_;
 };

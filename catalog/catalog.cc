@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <thread>
 
 #include <fcntl.h>
@@ -327,6 +328,35 @@ RowCache Catalog::row_cache(const ClusterKey& cluster) {
           [state, cluster](const HistoryFile& history) {
             state->put(timeline_row_key(cluster, history.timeline), as_byte_span(history.contents));
           }};
+}
+
+std::vector<std::string> Catalog::wal_folders(const ClusterKey& cluster) const {
+  std::set<std::string> folders;
+  if (state_->database) {
+    const std::string prefix = fmt::format("segment/{}/", cluster.to_string());
+    const std::size_t log_end = prefix.size() + 8 + 1 + 8;  // <timeline>/<log>
+    const std::unique_ptr<rocksdb::Iterator> row(state_->database->NewIterator({}));
+    row->Seek(prefix);
+    while (row->Valid() && row->key().starts_with(prefix) && row->key().size() > log_end) {
+      const std::string log = row->key().ToString().substr(0, log_end);
+      folders.insert(fmt::format("wal/{}", log.substr(log.find('/') + 1)));
+      row->Seek(log + "~");  // behind every row of this log
+    }
+  }
+  for (const auto& [key, entry] : state_->from_journal) {
+    if (entry.cluster == cluster && parse_wal_key(key)) folders.insert(parent_directory(key));
+  }
+  return {folders.begin(), folders.end()};
+}
+
+std::vector<std::string> Catalog::backup_ids(const ClusterKey& cluster) const {
+  std::vector<std::string> ids;
+  if (!state_->database) return ids;
+  const std::string prefix = backup_row_key(cluster, "");
+  const std::unique_ptr<rocksdb::Iterator> row(state_->database->NewIterator({}));
+  for (row->Seek(prefix); row->Valid() && row->key().starts_with(prefix); row->Next())
+    ids.push_back(row->key().ToString().substr(prefix.size()));
+  return ids;
 }
 
 void Catalog::sync() {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "catalog/cluster_rows.h"
 
@@ -34,6 +35,10 @@ class Catalog {
 
   // Remembers (opened for update) and finds what read_rows() asks for. It keeps the database open.
   RowCache row_cache(const ClusterKey& cluster);
+
+  // What it knows of: the folders wal/<cluster>/<timeline>/<log> with files, and backups by id.
+  std::vector<std::string> wal_folders(const ClusterKey& cluster) const;
+  std::vector<std::string> backup_ids(const ClusterKey& cluster) const;
 
   // Makes what was remembered durable; opened for update.
   void sync();

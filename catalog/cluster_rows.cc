@@ -1,6 +1,7 @@
 #include "catalog/cluster_rows.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 #include <unordered_map>
 
@@ -26,24 +27,26 @@ SegmentRow to_row(const StoredWalName& name, const WalFileEntry& entry) {
           .index = decode_index(entry.index)};
 }
 
-BackupSummary read_summary(Storage& storage, const ClusterKey& cluster, const std::string& id) {
-  const auto file = open_stored_file(storage, backup_manifest_key(cluster, id), cluster, id);
-  const auto section = file ? file->reader->section(kBackupSummarySection) : std::nullopt;
-  if (!section) {
-    throw Error({.kind = ErrorKind::kCorrupt,
-                 .message = fmt::format("the manifest of backup \"{}\" has no summary", id)});
-  }
-  return decode_summary(*section);
+// Throws kSystem where the repository as a whole cannot be read.
+void require_repository(Storage& storage, const ClusterKey& cluster) {
+  const std::string key = cluster_record_key(cluster);
+  const auto record = storage.open(key);
+  std::array<std::byte, 1> byte{};
+  if (record) record->read(0, byte);
 }
 
-// Runs `step`; what is damaged is noted, everything else goes on to the caller.
+// Runs `step`; what is damaged, or cannot be read although the repository can, is noted. Everything
+// else goes on to the caller.
 template <typename Step>
-bool note_damage(std::vector<std::string>& unreadable, const std::string& key, const Step& step) {
+bool note_damage(Storage& storage, const ClusterKey& cluster, std::vector<std::string>& unreadable,
+                 const std::string& key, const Step& step) {
   try {
     step();
     return true;
   } catch (const Error& error) {
-    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    const ErrorKind kind = error.report().kind;
+    if (kind != ErrorKind::kCorrupt && kind != ErrorKind::kSystem) throw;
+    if (kind == ErrorKind::kSystem) require_repository(storage, cluster);
     unreadable.push_back(fmt::format("{}: {}", key, error.what()));
     return false;
   }
@@ -108,7 +111,7 @@ class LogReader {
   SegmentRow read_row(const StoredWalName& name, const std::string& key,
                       std::vector<std::string>& unreadable) {
     std::optional<SegmentRow> row;
-    const bool readable = note_damage(unreadable, key, [&] {
+    const bool readable = note_damage(storage_, cluster_.key, unreadable, key, [&] {
       row = known_row(name, key);
       if (row) return;
       const WalFileEntry entry = read_wal_entry(storage_, cluster_.key, key);
@@ -197,7 +200,7 @@ std::vector<HistoryFile> read_histories(Storage& storage, const ClusterKey& clus
   storage.list(history_folder(cluster), "", [&](const std::string& key) {
     const auto name = WalFileName::parse(last_part(key));
     if (!name) return true;
-    note_damage(unreadable, key, [&] {
+    note_damage(storage, cluster, unreadable, key, [&] {
       HistoryFile history{.timeline = name->segment.timeline};
       auto contents = cache.find_history ? cache.find_history(history.timeline) : std::nullopt;
       const bool is_new = !contents;
@@ -217,7 +220,7 @@ std::vector<BackupSummary> read_backups(Storage& storage, const ClusterKey& clus
                                         std::vector<std::string>& unreadable) {
   std::vector<BackupSummary> backups;
   storage.list(backup_folder(cluster), "", [&](const std::string& key) {
-    note_damage(unreadable, key, [&] {
+    note_damage(storage, cluster, unreadable, key, [&] {
       const std::string id(last_part(key));
       BackupSummary summary;
       if (!cache.find_backup || !cache.find_backup(id, summary)) {
@@ -235,6 +238,16 @@ std::vector<BackupSummary> read_backups(Storage& storage, const ClusterKey& clus
 }
 
 }  // namespace
+
+BackupSummary read_summary(Storage& storage, const ClusterKey& cluster, const std::string& id) {
+  const auto file = open_stored_file(storage, backup_manifest_key(cluster, id), cluster, id);
+  const auto section = file ? file->reader->section(kBackupSummarySection) : std::nullopt;
+  if (!section) {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .message = fmt::format("the manifest of backup \"{}\" has no summary", id)});
+  }
+  return decode_summary(*section);
+}
 
 WalFileEntry read_wal_entry(Storage& storage, const ClusterKey& cluster, const std::string& key) {
   const auto file = open_stored_file(storage, key, cluster, last_part(key));

@@ -33,6 +33,9 @@ struct ClusterRows {
 // A stored WAL file's entry, from its trailer.
 WalFileEntry read_wal_entry(Storage& storage, const ClusterKey& cluster, const std::string& key);
 
+// What a backup's manifest says of it in its trailer.
+BackupSummary read_summary(Storage& storage, const ClusterKey& cluster, const std::string& id);
+
 // Where entries and summaries are remembered between calls; see Catalog. Null members: nowhere.
 struct RowCache {
   std::function<bool(const std::string& key, WalFileEntry& entry)> find_wal;
@@ -53,7 +56,8 @@ struct RowCache {
 };
 
 // Lists what has changed in the repository and reads the trailer of what the cache does not know. A
-// damaged trailer becomes a line in `unreadable`; an unreachable repository throws kSystem. The
+// trailer that is damaged, or cannot be read although the repository can, becomes a line in
+// `unreadable`; an unreachable repository throws kSystem. The
 // storage must outlive the rows: segments are loaded when they are asked for.
 ClusterRows read_rows(Storage& storage, const ClusterRecord& cluster, const RowCache& cache);
 

@@ -10,14 +10,6 @@ namespace pitr {
 
 namespace {
 
-// A backup is of the path when it was taken on one of its stretches and ended before the fork.
-bool is_on_path(const BackupSummary& backup, const std::vector<TimelineStretch>& stretches) {
-  return std::any_of(stretches.begin(), stretches.end(), [&](const TimelineStretch& stretch) {
-    return stretch.timeline == backup.timeline && backup.start_lsn >= stretch.begin &&
-           backup.stop_lsn <= stretch.end;
-  });
-}
-
 // Newest backup first; only those whose own WAL is there.
 std::vector<RecoveryCandidate> candidates_on(const ClusterRows& rows, TimelineId timeline,
                                              const std::string& backup_id) {

@@ -32,6 +32,13 @@ std::optional<std::vector<TimelineStretch>> timeline_path(const ClusterRows& row
   return std::nullopt;
 }
 
+bool is_on_path(const BackupSummary& backup, const std::vector<TimelineStretch>& stretches) {
+  return std::any_of(stretches.begin(), stretches.end(), [&](const TimelineStretch& stretch) {
+    return stretch.timeline == backup.timeline && backup.start_lsn >= stretch.begin &&
+           backup.stop_lsn <= stretch.end;
+  });
+}
+
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) {
   const SegmentSize size = rows.cluster.identity.segment_size;
   std::vector<SegmentGap> gaps;

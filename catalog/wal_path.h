@@ -20,6 +20,9 @@ std::vector<TimelineId> known_timelines(const ClusterRows& rows);
 std::optional<std::vector<TimelineStretch>> timeline_path(const ClusterRows& rows,
                                                           TimelineId timeline);
 
+// A backup is of a path when it was taken on one of its stretches and ended before the fork.
+bool is_on_path(const BackupSummary& backup, const std::vector<TimelineStretch>& stretches);
+
 // Gaps between the stored whole segments of one timeline.
 struct SegmentGap {
   SegmentName after;

@@ -30,6 +30,7 @@
 #include "pitr/push.h"
 #include "pitr/restore.h"
 #include "pitr/session.h"
+#include "pitr/verify.h"
 
 namespace pitr {
 
@@ -63,8 +64,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-constexpr std::array<std::string_view, 6> kLaterSubcommands = {"verify", "expire",  "keep",
-                                                               "drill",  "metrics", "alert"};
+constexpr std::array<std::string_view, 5> kLaterSubcommands = {"expire", "keep", "drill", "metrics",
+                                                               "alert"};
 
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
   throw Error({.kind = ErrorKind::kUsage,
@@ -117,6 +118,7 @@ struct CommandLine {
   std::string push_from;
   CheckOptions check;
   HistoryOptions history;
+  VerifyOptions verify;
   std::function<int()> run;
 };
 
@@ -232,6 +234,20 @@ void add_history(CLI::App& app, CommandLine& line) {
       [&line] { line.run = [&line] { return run_history(line.session, line.history); }; });
 }
 
+void add_verify(CLI::App& app, CommandLine& line) {
+  CLI::App& verify = add_subcommand(app, line, "verify", "Read back everything that is stored",
+                                    "pitr verify --sample 5%");
+  VerifyOptions& options = line.verify;
+  verify.add_option("--backup", options.backup, "only this base backup, by its id");
+  verify.add_flag("--wal", options.wal, "only the archived WAL");
+  verify.add_option("--sample", options.sample, "read the contents of a share only, like 5%");
+  verify.add_option("--rate-limit", options.rate_limit, "bytes in a second at most, like 50MB");
+  verify.add_option("--jobs", options.jobs, "files read at once")->check(CLI::Range(1U, 64U));
+  verify.add_flag("--restart", options.restart, "do not go on where another one was stopped");
+  verify.callback(
+      [&line] { line.run = [&line] { return run_verify(line.session, line.verify); }; });
+}
+
 void add_map(CLI::App& app, CommandLine& line) {
   CLI::App& map =
       add_subcommand(app, line, "map", "Record the names of relations for history", "pitr map");
@@ -328,6 +344,7 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   add_restore(app, line);
   add_info(app, line);
   add_history(app, line);
+  add_verify(app, line);
   add_map(app, line);
   add_push(app, line);
   add_catalog(app, line);

@@ -48,12 +48,12 @@ std::optional<StoredFile> open_stored_file(Storage& storage, const std::string& 
   file.identity = decode_identity(*identity);
   if (file.identity.name != name ||
       file.identity.cluster.system_identifier != cluster.system_identifier) {
-    throw Error(
-        {.kind = ErrorKind::kCorrupt,
-         .message =
-             fmt::format("stored file \"{}\" is not what its name says", file.source->name()),
-         .detail = fmt::format("It holds \"{}\" of the cluster with system identifier {}.",
-                               file.identity.name, file.identity.cluster.system_identifier)});
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .message = fmt::format("stored file \"{}\" is not what its name says",
+                                        file.source->name()),
+                 .detail = fmt::format("It holds \"{}\" of the cluster with system identifier {}.",
+                                       file.identity.name, file.identity.cluster.system_identifier),
+                 .code = "foreign"});
   }
   return file;
 }

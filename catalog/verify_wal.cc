@@ -1,0 +1,133 @@
+#include "catalog/verify_wal.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "wal/segment_index.h"
+
+namespace pitr {
+
+namespace {
+
+// The key that a file of this name belongs under.
+std::string expected_folder(const ClusterKey& cluster, const StoredWalName& name) {
+  return fmt::format("{}/{:08X}/", timeline_folder(cluster, name.segment.timeline),
+                     name.segment.log);
+}
+
+// The contents of one file of WAL, as they come.
+class ContentsCheck {
+ public:
+  ContentsCheck(const ClusterRecord& cluster, const StoredWalName& name, std::uint64_t raw_size)
+      : cluster_(cluster),
+        name_(name),
+        raw_size_(raw_size),
+        indexer_(name.segment.start(cluster.identity.segment_size), cluster.identity.segment_size) {
+  }
+
+  void feed(ByteSpan raw) {
+    if (offset_ == 0) {
+      std::copy_n(raw.begin(), std::min(raw.size(), header_.size()), header_.begin());
+    }
+    offset_ += raw.size();
+    // A tail ends inside a page, and says of its records what the whole file's index says.
+    if (name_.kind != StoredWalName::Kind::kTail) indexer_.feed(raw);
+  }
+
+  void finish(ByteSpan stored_index, const std::string& key, const FindingConsumer& found) {
+    const SegmentSize size = cluster_.identity.segment_size;
+    try {
+      const bool is_tail = name_.kind == StoredWalName::Kind::kTail;
+      check_segment_header(header_, is_tail ? size : raw_size_, name_.segment, cluster_.identity);
+    } catch (const Error& error) {
+      found({.kind = FindingKind::kForeign, .object = key, .detail = error.what()});
+      return;
+    }
+    const SegmentIndex stored = decode_index(stored_index);
+    if (name_.kind == StoredWalName::Kind::kTail) return;
+    const SegmentIndex computed = indexer_.finish();
+    if (encode_index(computed) != encode_index(stored)) {
+      found({.kind = FindingKind::kCorrupt,
+             .object = key,
+             .detail = "the index in the trailer is not that of the contents",
+             .consequence = "plans for targets in it cannot be trusted; recovery itself can"});
+    }
+    if (computed.damaged) {
+      found({.kind = FindingKind::kCorrupt,
+             .object = key,
+             .detail = fmt::format("a record at {} is invalid, as PostgreSQL archived it: "
+                                   "recovery ends there",
+                                   format_lsn(computed.valid_end))});
+    }
+  }
+
+ private:
+  const ClusterRecord& cluster_;
+  const StoredWalName& name_;
+  std::uint64_t raw_size_;
+  std::uint64_t offset_ = 0;
+  std::array<std::byte, kLongPageHeaderSize> header_{};
+  SegmentIndexer indexer_;
+};
+
+void check(const StoredFile& file, const ClusterRecord& cluster, const std::string& key,
+           const StoredWalName& name, bool contents,
+           const std::function<void(std::uint64_t)>& before_read, const FindingConsumer& found,
+           VerifiedWalFile& verified) {
+  const bool has_pages = name.kind != StoredWalName::Kind::kBackupHistory;
+  const auto index = file.reader->section(kWalIndexSection);
+  if (has_pages && !index) {
+    found({.kind = FindingKind::kCorrupt, .object = key, .detail = "it has no WAL index"});
+    return;
+  }
+  if (!contents) {
+    if (has_pages) decode_index(*index);
+    return;
+  }
+  std::optional<ContentsCheck> check;
+  if (has_pages) check.emplace(cluster, name, file.reader->contents().raw_size);
+  file.reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
+    before_read(raw.size());
+    verified.bytes += raw.size();
+    if (check) check->feed(raw);
+  });
+  if (check) check->finish(*index, key, found);
+}
+
+}  // namespace
+
+VerifiedWalFile verify_wal_file(Storage& storage, const ClusterRecord& cluster,
+                                const std::string& key, bool contents,
+                                const std::function<void(std::uint64_t bytes)>& before_read,
+                                const FindingConsumer& found) {
+  VerifiedWalFile verified;
+  const auto name = parse_wal_key(key);
+  if (!name || !key.starts_with(expected_folder(cluster.key, *name))) {
+    found({.kind = FindingKind::kForeign,
+           .object = key,
+           .detail = "nobody asks for a file of this name here",
+           .consequence = "no moment is lost: it is never used"});
+    return verified;
+  }
+  const SegmentSize size = cluster.identity.segment_size;
+  verified.is_segment = name->kind == StoredWalName::Kind::kSegment;
+  if (name->kind != StoredWalName::Kind::kBackupHistory) {
+    verified.timeline = name->segment.timeline;
+    verified.start_lsn = name->segment.start(size);
+    verified.end_lsn = verified.start_lsn + size;
+  }
+  try {
+    const auto file = open_stored_file(storage, key, cluster.key, last_part(key));
+    if (file) check(*file, cluster, key, *name, contents, before_read, found, verified);
+  } catch (const Error& error) {
+    found(finding_of(error, key));
+  }
+  return verified;
+}
+
+}  // namespace pitr

@@ -1,0 +1,143 @@
+#include "pitr/verify.h"
+
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "common/exit_status.h"
+#include "common/log.h"
+#include "common/units.h"
+#include "pitr/json_output.h"
+#include "pitr/progress.h"
+#include "pitr/verification.h"
+
+namespace pitr {
+
+namespace {
+
+[[noreturn]] void throw_invalid(std::string_view what, const std::string& text, std::string hint) {
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("invalid {} \"{}\"", what, text),
+               .hint = std::move(hint)});
+}
+
+double parse_share(const std::string& text) {
+  if (text.empty()) return 1;
+  double percent = 0;
+  const std::size_t sign = text.find('%');
+  const char* end = text.data() + std::min(sign, text.size());
+  const auto result = std::from_chars(text.data(), end, percent);
+  const bool is_number = result.ec == std::errc() && result.ptr == end;
+  if (!is_number || sign + 1 != text.size() || !(percent > 0) || percent > 100) {
+    throw_invalid("sample", text, "Write it like \"5%\".");
+  }
+  return percent / 100;
+}
+
+std::uint64_t parse_rate(const std::string& text) {
+  if (text.empty()) return 0;
+  const auto rate = parse_bytes(text);
+  if (!rate || *rate == 0) throw_invalid("rate limit", text, "Write it like \"50MB\".");
+  return *rate;
+}
+
+VerificationScope scope_of(const VerifyOptions& options) {
+  const bool only_some = options.wal || !options.backup.empty();
+  return {.backup = options.backup,
+          .wal = options.wal || !only_some,
+          .backups = !options.backup.empty() || !only_some,
+          .share = parse_share(options.sample)};
+}
+
+// A name may have several system identifiers after pg_upgrade: everything of it is verified.
+std::vector<ClusterRecord> clusters_of(const Session& session, Storage& storage) {
+  std::vector<ClusterRecord> clusters;
+  for (ClusterRecord& record : list_clusters(storage)) {
+    if (record.key.name == session.config.cluster.name) clusters.push_back(std::move(record));
+  }
+  if (clusters.empty()) find_cluster(storage, session.config.cluster.name, std::nullopt);  // throws
+  return clusters;
+}
+
+VerifyProgress begin(const VerifyProgressFile& file, const VerifyOptions& options) {
+  const std::string scope =
+      fmt::format("backup {} wal {} sample {}", options.backup, options.wal, options.sample);
+  auto before = options.restart ? std::nullopt : file.load(scope);
+  if (!before) return {.scope = scope, .started_at = now()};
+  log_info(fmt::format("going on with the verification that was begun at {}; --restart begins anew",
+                       to_local_text(before->started_at)));
+  return std::move(*before);
+}
+
+VerifyProgress verify_cluster(const Session& session, const VerifyOptions& options,
+                              Storage& storage, const ClusterRecord& cluster) {
+  RateLimit rate_limit(parse_rate(options.rate_limit));
+  const unsigned jobs = options.jobs > 0 ? options.jobs : session.config.restore.jobs;
+  VerifyProgressFile file(session.config.state.directory, cluster.key.to_string());
+  VerifyProgress progress = begin(file, options);
+  Verification verification(session, storage, cluster, scope_of(options), jobs, rate_limit);
+  Progress shown("verify", options.sample.empty() ? verification.total_bytes() : 0);
+  verification.run(progress, [&] {
+    file.save(progress);
+    shown.show(progress.bytes);
+  });
+  file.remove();
+  return progress;
+}
+
+void print_as_json(const VerifyProgress& sum) {
+  Json problems = Json::array();
+  for (const Finding& finding : sum.findings) {
+    problems.push_back({{"kind", word_for(finding.kind)},
+                        {"object", finding.object},
+                        {"detail", finding.detail},
+                        {"consequence", finding.consequence}});
+  }
+  print_json(
+      {{"format", 1},
+       {"status", sum.findings.empty() ? "ok" : "damaged"},
+       {"checked",
+        {{"segments", sum.segments}, {"backup_files", sum.backup_files}, {"bytes", sum.bytes}}},
+       {"problems", problems}});
+}
+
+void print_as_text(const VerifyProgress& sum) {
+  std::string text;
+  for (const Finding& finding : sum.findings) {
+    text += fmt::format("{}: {}\n  {}\n  {}\n", word_for(finding.kind), finding.object,
+                        finding.detail, finding.consequence);
+  }
+  text += fmt::format(
+      "verified {} segments and {} files of base backups, {}: {}\n", sum.segments, sum.backup_files,
+      format_bytes(sum.bytes),
+      sum.findings.empty() ? "all is well" : fmt::format("{} problems", sum.findings.size()));
+  print_output(text);
+}
+
+}  // namespace
+
+int run_verify(Session& session, const VerifyOptions& options) {
+  parse_share(options.sample);
+  parse_rate(options.rate_limit);
+  session.load();
+  session.become_owner_of_data_directory();
+  const auto storage = open_storage(session.config);
+  VerifyProgress sum;
+  for (const ClusterRecord& cluster : clusters_of(session, *storage)) {
+    VerifyProgress verified = verify_cluster(session, options, *storage, cluster);
+    sum.segments += verified.segments;
+    sum.backup_files += verified.backup_files;
+    sum.bytes += verified.bytes;
+    std::move(verified.findings.begin(), verified.findings.end(), std::back_inserter(sum.findings));
+  }
+  if (session.json) {
+    print_as_json(sum);
+  } else {
+    print_as_text(sum);
+  }
+  return sum.findings.empty() ? kSuccess : kBadFinding;
+}
+
+}  // namespace pitr
