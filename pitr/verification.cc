@@ -65,6 +65,8 @@ void Verification::run(VerifyProgress& progress, const std::function<void()>& on
   on_progress_ = on_progress;
   if (scope_.wal) {
     verify_wal();
+    verify_small_file(cluster_record_key(cluster_.key),
+                      "no moment is lost: what is used of it, its trailer, is whole");
     verify_history_files();
     verify_maps();
   }
@@ -153,16 +155,20 @@ void Verification::verify_history_files() {
   });
 }
 
+void Verification::verify_small_file(const std::string& key, const std::string& consequence) {
+  try {
+    const auto file = open_stored_file(storage_, key, cluster_.key, last_part(key));
+    if (file) file->reader->read_all(1, [](ByteSpan, std::uint64_t) {});
+  } catch (const Error& error) {
+    Finding finding = finding_of(error, key);
+    finding.consequence = consequence;
+    add(std::move(finding));
+  }
+}
+
 void Verification::verify_maps() {
   storage_.list(map_folder(cluster_.key), "", [&](const std::string& key) {
-    try {
-      const auto file = open_stored_file(storage_, key, cluster_.key, last_part(key));
-      if (file) file->reader->read_all(1, [](ByteSpan, std::uint64_t) {});
-    } catch (const Error& error) {
-      Finding finding = finding_of(error, key);
-      finding.consequence = "no moment is lost: pitr history may lack names of relations";
-      add(std::move(finding));
-    }
+    verify_small_file(key, "no moment is lost: pitr history may lack names of relations");
     return true;
   });
 }

@@ -39,6 +39,7 @@ class Verification {
   void take_wal(WalTask task);
   void verify_history_files();
   void verify_maps();
+  void verify_small_file(const std::string& key, const std::string& consequence);
   void verify_backups();
   void verify_one_backup(const std::string& id);
   void verify_continuity();

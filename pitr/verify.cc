@@ -52,20 +52,38 @@ VerificationScope scope_of(const VerifyOptions& options) {
 }
 
 // A name may have several system identifiers after pg_upgrade: everything of it is verified.
-std::vector<ClusterRecord> clusters_of(const Session& session, Storage& storage) {
+// Nothing where a record is damaged, which is found.
+std::vector<ClusterRecord> clusters_of(const Session& session, Storage& storage,
+                                       std::vector<Finding>& findings) {
   std::vector<ClusterRecord> clusters;
-  for (ClusterRecord& record : list_clusters(storage)) {
-    if (record.key.name == session.config.cluster.name) clusters.push_back(std::move(record));
+  try {
+    for (ClusterRecord& record : list_clusters(storage)) {
+      if (record.key.name == session.config.cluster.name) clusters.push_back(std::move(record));
+    }
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    Finding finding = finding_of(error, kClusterFolder);
+    finding.consequence =
+        "nothing is archived or restored until the record is put back; pitr init writes it anew "
+        "once the damaged one is removed";
+    findings.push_back(std::move(finding));
+    return {};
   }
   if (clusters.empty()) find_cluster(storage, session.config.cluster.name, std::nullopt);  // throws
   return clusters;
 }
 
-VerifyProgress begin(const VerifyProgressFile& file, const VerifyOptions& options) {
-  const std::string scope =
-      fmt::format("backup {} wal {} sample {}", options.backup, options.wal, options.sample);
-  auto before = options.restart ? std::nullopt : file.load(scope);
-  if (!before) return {.scope = scope, .started_at = now()};
+std::string question_of(const VerifyOptions& options, const ClusterKey& cluster) {
+  std::string question = cluster.to_string();
+  if (options.wal) question += ".wal";
+  if (!options.backup.empty()) question += "." + options.backup;
+  if (!options.sample.empty()) question += "." + options.sample;
+  return question;
+}
+
+VerifyProgress begin(const VerifyProgressFile& file, bool anew) {
+  auto before = anew ? std::nullopt : file.load();
+  if (!before) return {.started_at = now()};
   log_info(fmt::format("going on with the verification that was begun at {}; --restart begins anew",
                        to_local_text(before->started_at)));
   return std::move(*before);
@@ -75,8 +93,8 @@ VerifyProgress verify_cluster(const Session& session, const VerifyOptions& optio
                               Storage& storage, const ClusterRecord& cluster) {
   RateLimit rate_limit(parse_rate(options.rate_limit));
   const unsigned jobs = options.jobs > 0 ? options.jobs : session.config.restore.jobs;
-  VerifyProgressFile file(session.config.state.directory, cluster.key.to_string());
-  VerifyProgress progress = begin(file, options);
+  VerifyProgressFile file(session.config.state.directory, question_of(options, cluster.key));
+  VerifyProgress progress = begin(file, options.restart);
   Verification verification(session, storage, cluster, scope_of(options), jobs, rate_limit);
   Progress shown("verify", options.sample.empty() ? verification.total_bytes() : 0);
   verification.run(progress, [&] {
@@ -121,11 +139,14 @@ void print_as_text(const VerifyProgress& sum) {
 int run_verify(Session& session, const VerifyOptions& options) {
   parse_share(options.sample);
   parse_rate(options.rate_limit);
+  if (options.backup.find('/') != std::string::npos) {
+    throw_invalid("backup", options.backup, "pitr info lists the backups.");
+  }
   session.load();
   session.become_owner_of_data_directory();
   const auto storage = open_storage(session.config);
   VerifyProgress sum;
-  for (const ClusterRecord& cluster : clusters_of(session, *storage)) {
+  for (const ClusterRecord& cluster : clusters_of(session, *storage, sum.findings)) {
     VerifyProgress verified = verify_cluster(session, options, *storage, cluster);
     sum.segments += verified.segments;
     sum.backup_files += verified.backup_files;

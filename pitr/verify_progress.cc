@@ -14,16 +14,15 @@
 namespace pitr {
 
 VerifyProgressFile::VerifyProgressFile(const std::string& state_directory,
-                                       const std::string& cluster)
-    : path_(fmt::format("{}/verify/{}", state_directory, cluster)) {}
+                                       const std::string& question)
+    : path_(fmt::format("{}/verify/{}", state_directory, question)) {}
 
-std::optional<VerifyProgress> VerifyProgressFile::load(const std::string& scope) const {
+std::optional<VerifyProgress> VerifyProgressFile::load() const {
   try {
     std::string contents;
     if (!try_read_whole_file(path_, contents)) return std::nullopt;
     const Json document = Json::parse(contents);
     VerifyProgress progress{
-        .scope = document.at("scope"),
         .started_at = Instant(std::chrono::microseconds(document.at("started_at"))),
         .wal_key = document.at("wal_key"),
         .backup = document.at("backup"),
@@ -38,7 +37,6 @@ std::optional<VerifyProgress> VerifyProgressFile::load(const std::string& scope)
                                    .detail = finding.at("detail"),
                                    .consequence = finding.at("consequence")});
     }
-    if (progress.scope != scope) return std::nullopt;
     return progress;
   } catch (const Error& error) {
     log_debug(error.what());
@@ -60,8 +58,7 @@ void VerifyProgressFile::save(const VerifyProgress& progress) {
                         {"detail", finding.detail},
                         {"consequence", finding.consequence}});
   }
-  const Json document = {{"scope", progress.scope},
-                         {"started_at", progress.started_at.time_since_epoch().count()},
+  const Json document = {{"started_at", progress.started_at.time_since_epoch().count()},
                          {"wal_key", progress.wal_key},
                          {"backup", progress.backup},
                          {"backup_files_done", progress.backup_files_done},

@@ -14,7 +14,6 @@
 namespace pitr {
 
 struct VerifyProgress {
-  std::string scope;  // what was asked for: another question begins anew
   Instant started_at;
   std::string wal_key;  // the WAL file that was verified last; empty: none yet
   std::string backup;   // the base backup that was begun last; empty: none yet
@@ -28,10 +27,11 @@ struct VerifyProgress {
 // Not thread-safe.
 class VerifyProgressFile {
  public:
-  VerifyProgressFile(const std::string& state_directory, const std::string& cluster);
+  // `question` is what was asked for: each has a note of its own.
+  VerifyProgressFile(const std::string& state_directory, const std::string& question);
 
-  // Nothing where there is none of this scope that can be read.
-  std::optional<VerifyProgress> load(const std::string& scope) const;
+  // Nothing where there is none that can be read.
+  std::optional<VerifyProgress> load() const;
   // At most once a second. A state directory that cannot be written costs a warning.
   void save(const VerifyProgress& progress);
   void remove();
