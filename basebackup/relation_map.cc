@@ -1,11 +1,14 @@
 #include "basebackup/relation_map.h"
 
+#include <functional>
+#include <map>
 #include <random>
 #include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "basebackup/backup_manifest.h"
 #include "basebackup/connection.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -76,6 +79,14 @@ std::uint64_t write_database(ArchiveWriter& writer, PGconn* link, const Database
                                         {"in", database.oid},
                                         {"name", field(schemas.get(), row, 1)}})));
   }
+  const ResultHandle subscriptions =
+      run_query(link, fmt::format("SELECT subname FROM pg_catalog.pg_subscription "
+                                  "WHERE subdbid = {} ORDER BY subname",
+                                  database.oid));
+  for (int row = 0; row < PQntuples(subscriptions.get()); ++row) {
+    writer.append(as_byte_span(
+        as_line({{"subscription", field(subscriptions.get(), row, 0)}, {"in", database.oid}})));
+  }
   // A cursor: a database may hold a million relations. A temporary relation has no name to tell.
   run_query(link, "BEGIN TRANSACTION READ ONLY");
   run_query(link,
@@ -110,8 +121,8 @@ std::string make_map_name(Instant taken_at) {
   return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
 }
 
-void add_line(const std::string& line, Instant taken_at, RelationNames& names) {
-  const Json json = Json::parse(line);
+void add_line(const Json& json, Instant taken_at, RelationNames& names) {
+  if (json.contains("subscription")) return;
   const std::string name = json.at("name");
   if (json.contains("database")) {
     names.add_database(json.at("database"), name);
@@ -129,19 +140,24 @@ void add_line(const std::string& line, Instant taken_at, RelationNames& names) {
   }
 }
 
-void read_map(const StoredFile& file, RelationNames& names) {
-  names.note_map(file.identity.created_at);
-  std::string rest;
+void visit_map(const StoredFile& file, const std::function<void(const Json& line)>& visit) {
+  LineSplitter lines;
   file.reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
-    rest += as_text(raw);
-    std::size_t begin = 0;
-    for (std::size_t end = rest.find('\n'); end != std::string::npos;
-         end = rest.find('\n', begin)) {
-      add_line(rest.substr(begin, end - begin), file.identity.created_at, names);
-      begin = end + 1;
-    }
-    rest.erase(0, begin);
+    lines.feed(raw, [&](std::string_view line) { visit(Json::parse(line)); });
   });
+}
+
+// Runs `read`; a damaged map is passed over with a warning.
+template <typename Read>
+void pass_over_damage(const std::string& key, const Read& read) {
+  try {
+    read();
+  } catch (const Json::exception& error) {
+    log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
+  }
 }
 
 }  // namespace
@@ -183,17 +199,46 @@ RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& clus
 
 void read_relation_maps(Storage& storage, const ClusterRecord& cluster, RelationNames& names) {
   storage.list(map_folder(cluster.key), "", [&](const std::string& key) {
-    try {
+    pass_over_damage(key, [&] {
       const auto file = open_stored_file(storage, key, cluster.key, last_part(key));
-      if (file) read_map(*file, names);
-    } catch (const Json::exception& error) {
-      log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
-    } catch (const Error& error) {
-      if (error.report().kind != ErrorKind::kCorrupt) throw;
-      log_warning(fmt::format("map \"{}\" is passed over: {}", key, error.what()));
-    }
+      if (!file) return;
+      const Instant taken_at = file->identity.created_at;
+      names.note_map(taken_at);
+      visit_map(*file, [&](const Json& line) { add_line(line, taken_at, names); });
+    });
     return true;
   });
+}
+
+std::vector<std::string> read_subscriptions(Storage& storage, const ClusterRecord& cluster) {
+  // Names begin with the second in which they were taken; of one second's the trailer tells.
+  std::vector<std::string> newest;
+  const auto second_of = [](const std::string& key) {
+    return std::string(last_part(key).substr(0, last_part(key).find('-')));
+  };
+  storage.list(map_folder(cluster.key), "", [&](const std::string& key) {
+    if (!newest.empty() && second_of(newest.front()) != second_of(key)) newest.clear();
+    newest.push_back(key);
+    return true;
+  });
+  std::vector<std::string> subscriptions;
+  Instant taken_at{};
+  for (const std::string& key : newest) {
+    pass_over_damage(key, [&] {
+      const auto file = open_stored_file(storage, key, cluster.key, last_part(key));
+      if (!file || file->identity.created_at < taken_at) return;
+      taken_at = file->identity.created_at;
+      subscriptions.clear();
+      std::map<std::uint32_t, std::string> databases;
+      visit_map(*file, [&](const Json& line) {
+        if (line.contains("database")) databases[line.at("database")] = line.at("name");
+        if (!line.contains("subscription")) return;
+        const std::string name = line.at("subscription");
+        subscriptions.push_back(fmt::format("{} of {}", name, databases[line.at("in")]));
+      });
+    });
+  }
+  return subscriptions;
 }
 
 }  // namespace pitr

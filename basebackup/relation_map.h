@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "catalog/relation_names.h"
 #include "storage/repository.h"
@@ -23,5 +24,8 @@ RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& clus
 // Gives the names of every stored map to `names`, in the order in which they were taken; a damaged
 // map is passed over with a warning.
 void read_relation_maps(Storage& storage, const ClusterRecord& cluster, RelationNames& names);
+
+// "subscription of database": the logical replication subscriptions that the newest map knows.
+std::vector<std::string> read_subscriptions(Storage& storage, const ClusterRecord& cluster);
 
 }  // namespace pitr

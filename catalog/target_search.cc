@@ -611,9 +611,9 @@ void TargetSearch::note_tablespaces(RecoveryPlan& plan) const {
         for (const TablespaceChange& change : segment.row->index.tablespaces) {
           // Without a path it lies in the data directory itself (allow_in_place_tablespaces).
           if (change.is_drop || change.path.empty() || !segment.replays(change.start)) continue;
-          if (change.start <= needed_until_) plan.tablespaces_created.push_back(change);
+          if (change.start < stops_before_) plan.tablespaces_created.push_back(change);
         }
-        return segment.begin <= needed_until_;
+        return segment.begin < stops_before_;
       });
 }
 

@@ -8,6 +8,7 @@
 
 #include "basebackup/outside_configuration.h"
 #include "basebackup/recovery_settings.h"
+#include "basebackup/relation_map.h"
 #include "basebackup/rescued_wal.h"
 #include "basebackup/restore_backup.h"
 #include "basebackup/restore_destination.h"
@@ -367,6 +368,40 @@ void add_warnings(RecoveryPlan& plan, const RestoreOptions& options, bool past_l
   }
 }
 
+// Where the created tablespaces stand in the way, this is as far as recovery can go without them.
+void name_last_moment_before(RecoveryPlan& plan, const ClusterRows& rows, const WalReader& reader) {
+  if (plan.tablespaces_created.empty()) return;
+  const Lsn lsn = plan.tablespaces_created.front().start;
+  const PlanRequest request{
+      .target = {.kind = RecoveryTarget::Kind::kLsn, .lsn = lsn, .inclusive = false},
+      .backup_id = plan.backup->id,
+      .timeline = plan.timeline,
+      .now = now()};
+  const RecoveryPlan before = plan_recovery(rows, request, reader);
+  if (!before.reachable()) return;
+  const std::string moment =
+      before.commit_before
+          ? fmt::format("the last moment before it is {}, transaction {}",
+                        to_local_text(from_postgres_time(before.commit_before->time)),
+                        before.commit_before->xid)
+          : "the last moment before it is the base backup's end";
+  plan.warnings.push_back(fmt::format("{}: --target-lsn {} --exclusive", moment, format_lsn(lsn)));
+}
+
+// A promoted copy would take the changes of its publishers, and their slots, from the origin.
+void warn_of_subscriptions(RecoveryPlan& plan, const RestoreOptions& options, Storage& storage,
+                           const ClusterRecord& cluster) {
+  if (options.standby) return;
+  std::string listed;
+  for (const std::string& name : read_subscriptions(storage, cluster))
+    listed += fmt::format("{}\"{}\"", listed.empty() ? "" : ", ", name);
+  if (listed.empty()) return;
+  plan.warnings.push_back(fmt::format(
+      "the cluster has logical replication subscriptions ({}), which start when the copy is "
+      "promoted; beside a living origin add --recovery-option max_logical_replication_workers=0",
+      listed));
+}
+
 }  // namespace
 
 int run_restore(Session& session, const RestoreOptions& options) {
@@ -384,13 +419,16 @@ int run_restore(Session& session, const RestoreOptions& options) {
   if (!options.before_drop.empty()) {
     target_before_drop(request, options.before_drop, *storage, rows);
   }
-  RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(*storage, cluster));
+  const WalReader reader = make_wal_reader(*storage, cluster);
+  RecoveryPlan plan = plan_recovery(rows, request, reader);
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
   if (!plan.reachable()) return answer_unreachable(session, options, plan);
   if (plan.reachable()) choose_action(options, plan.written);
   add_warnings(plan, options, past_last_commit);
+  name_last_moment_before(plan, rows, reader);
+  warn_of_subscriptions(plan, options, *storage, cluster);
   for (const std::string& warning : plan.warnings)
     log_warning(warning);
   if (!session.json) print_output(plan_as_text(plan));

@@ -23,6 +23,8 @@ expect_status 0 pitr main restore --dry-run
 expect_error "creates a tablespace at \"$WORK/later\""
 expect_status 2 pitr main restore --to "$WORK/copy/data" --archive-mode off
 expect_error "^ERROR: .*creates a tablespace at \"$WORK/later\""
+expect_error "last moment before it is .*: --target-lsn [0-9A-F]+/[0-9A-F]+ --exclusive"
+last_moment=$(sed -nE 's/.*--target-lsn ([0-9A-F\/]+) --exclusive.*/\1/p' "$ERR")
 expect_absent "$WORK/copy/data"
 expect_folder_unchanged "$WORK/later"
 
@@ -31,6 +33,14 @@ restore_into main early --target-time "$before" --archive-mode off
 recovered early
 expect_equal 10 "$(sql early 'SELECT count(*) FROM filled')" "rows"
 stop early
+expect_folder_unchanged "$WORK/later"
+
+story "the last moment that the refusal names has all but the tablespace"
+restore_into main last --target-lsn "$last_moment" --exclusive --archive-mode off
+recovered last
+expect_equal 20 "$(sql last 'SELECT count(*) FROM filled')" "rows"
+expect_equal 0 "$(sql last "SELECT count(*) FROM pg_tablespace WHERE spcname = 'later'")" "tablespace"
+stop last
 expect_folder_unchanged "$WORK/later"
 
 story "where the folder is there and empty, everything comes back"
