@@ -276,6 +276,13 @@ std::unique_ptr<Catalog> Catalog::open_for_read(const std::string& state_directo
   return std::unique_ptr<Catalog>(new Catalog(std::move(state)));
 }
 
+bool Catalog::is_being_written(const std::string& state_directory) {
+  const int lock = open((state_directory + "/catalog.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (lock < 0) return false;
+  const File file(lock, "catalog.lock");
+  return flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 std::unique_ptr<Catalog> Catalog::open_for_update(const std::string& state_directory,
                                                   std::chrono::milliseconds timeout,
                                                   const std::string& command, bool anew) {

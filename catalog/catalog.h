@@ -33,6 +33,9 @@ class Catalog {
   Catalog& operator=(Catalog&&) = delete;
   ~Catalog();
 
+  // Whether another process has it open for writing: it may know less for the moment.
+  static bool is_being_written(const std::string& state_directory);
+
   // Remembers (opened for update) and finds what read_rows() asks for. It keeps the database open.
   RowCache row_cache(const ClusterKey& cluster);
 

@@ -311,6 +311,10 @@ void Verification::compare_with_catalog() {
   if (unknown_to_catalog_.empty()) return;
   // pitr-archive notes a file in the journal after it is stored: it may be about to.
   std::this_thread::sleep_for(std::chrono::seconds(2));
+  if (Catalog::is_being_written(directory)) {
+    log_info("the catalog is being written by another pitr: it was not compared");
+    return;
+  }
   catalog = Catalog::open_for_read(directory);
   const RowCache cache = catalog ? catalog->row_cache(cluster_.key) : RowCache{};
   for (const std::string& key : unknown_to_catalog_) {
