@@ -1,13 +1,16 @@
 #include "io/uring.h"
 
-#include <cassert>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <system_error>
+#include <thread>
 
 #include <unistd.h>
 
 #include <liburing.h>
 
+#include "common/error.h"
 #include "common/log.h"
 
 namespace pitr {
@@ -51,6 +54,38 @@ std::int64_t call_plainly(const RingOperation& operation) {
   return result < 0 ? -errno : result;
 }
 
+void perform_plainly(RingOperation& operation) {
+  while (!accept_result(operation, call_plainly(operation))) {
+  }
+  operation.done = true;
+}
+
+// The rest of an operation, as the kernel wants to be told of it.
+void prepare_entry(RingOperation& operation, io_uring_sqe* entry) {
+  std::byte* data = operation.data + operation.transferred;
+  const auto length = static_cast<unsigned>(operation.length - operation.transferred);
+  const std::uint64_t offset = operation.offset + operation.transferred;
+  switch (operation.kind) {
+    case RingOperation::Kind::kRead:
+      io_uring_prep_read(entry, operation.descriptor, data, length, offset);
+      break;
+    case RingOperation::Kind::kWrite:
+      io_uring_prep_write(entry, operation.descriptor, data, length, offset);
+      break;
+    case RingOperation::Kind::kSync:
+      io_uring_prep_fsync(entry, operation.descriptor, 0);
+      break;
+  }
+  io_uring_sqe_set_data(entry, &operation);
+}
+
+// The kernel may still write to buffers that an Error would free.
+[[noreturn]] void give_up(int error) {
+  log_error({.kind = ErrorKind::kSystem,
+             .message = "could not wait for io_uring: " + std::generic_category().message(error)});
+  std::abort();
+}
+
 }  // namespace
 
 struct Ring::Queue {
@@ -85,9 +120,7 @@ void Ring::start(RingOperation& operation) {
   operation.error = 0;
   operation.done = false;
   if (!queue_) {
-    while (!accept_result(operation, call_plainly(operation))) {
-    }
-    operation.done = true;
+    perform_plainly(operation);
     return;
   }
   while (in_flight_ >= kQueueDepth)
@@ -97,46 +130,36 @@ void Ring::start(RingOperation& operation) {
 }
 
 void Ring::submit(RingOperation& operation) {
-  io_uring_sqe* entry = io_uring_get_sqe(&queue_->ring);
-  assert(entry != nullptr);  // never more in flight than the queue is deep
-  std::byte* data = operation.data + operation.transferred;
-  const auto length = static_cast<unsigned>(operation.length - operation.transferred);
-  const std::uint64_t offset = operation.offset + operation.transferred;
-  switch (operation.kind) {
-    case RingOperation::Kind::kRead:
-      io_uring_prep_read(entry, operation.descriptor, data, length, offset);
-      break;
-    case RingOperation::Kind::kWrite:
-      io_uring_prep_write(entry, operation.descriptor, data, length, offset);
-      break;
-    case RingOperation::Kind::kSync:
-      io_uring_prep_fsync(entry, operation.descriptor, 0);
-      break;
-  }
-  io_uring_sqe_set_data(entry, &operation);
-  int result = 0;
-  do {
-    result = io_uring_submit(&queue_->ring);
-  } while (result == -EINTR || result == -EAGAIN || result == -EBUSY);
-  if (result < 0) {
-    // The kernel did not take the entry and it cannot be taken back: it becomes a no-op, and the
-    // work is done by a plain call.
+  io_uring* ring = &queue_->ring;
+  // Null when the queue is full of what the kernel did not take.
+  io_uring_sqe* entry = io_uring_get_sqe(ring);
+  if (entry != nullptr) {
+    prepare_entry(operation, entry);
+    int taken = 0;
+    do {
+      taken = io_uring_submit(ring);
+    } while (taken > 0 && io_uring_sq_ready(ring) > 0);
+    // Entries are taken in order and this one is the last: nothing waits, so it is in flight.
+    if (io_uring_sq_ready(ring) == 0) return;
+    // An entry that was not taken cannot be taken back: it becomes a no-op.
     io_uring_prep_nop(entry);
     io_uring_sqe_set_data(entry, nullptr);
-    while (!accept_result(operation, call_plainly(operation))) {
-    }
-    operation.done = true;
-    --in_flight_;
   }
+  perform_plainly(operation);
+  --in_flight_;
 }
 
 void Ring::accept_completion() {
+  constexpr int kMostFailures = 6000;  // a minute
   io_uring_cqe* entry = nullptr;
-  int result = 0;
-  do {
+  int failures = 0;
+  for (int result = -1; result < 0;) {
     result = io_uring_wait_cqe(&queue_->ring, &entry);
-  } while (result == -EINTR || result == -EAGAIN);
-  if (result < 0) std::abort();  // only for a broken ring; buffers must not be freed under it
+    if (result >= 0 || result == -EINTR || result == -EAGAIN) continue;
+    // What is in flight ends all the same, and is found without a wait.
+    if (++failures == kMostFailures) give_up(-result);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   auto* operation = static_cast<RingOperation*>(io_uring_cqe_get_data(entry));
   const std::int64_t transferred = entry->res;
   io_uring_cqe_seen(&queue_->ring, entry);

@@ -4,6 +4,9 @@
 #include <cerrno>
 #include <functional>
 #include <optional>
+#include <span>
+
+#include <sys/timerfd.h>
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -172,6 +175,70 @@ TEST_CASE("a file is read whole or there is an error, whichever operation fails"
   });
   CHECK(count >= 10);
   CHECK(open_descriptors() == descriptors);
+}
+
+TEST_CASE("what the kernel does not take into a ring is done all the same", "[faults]") {
+  if (!Ring(RingMode::kAuto).uses_io_uring()) return;
+  const Kind kind = GENERATE(Kind::kNotTaken, Kind::kTakenLate);
+  const int error = GENERATE(EINTR, EAGAIN, ENOMEM);
+  const std::uint64_t count =
+      at_every_operation({.kind = kind, .error = error},
+                         [](const Fault& next) { return store_under(next, RingMode::kAuto); });
+  CHECK(count >= 15);
+}
+
+TEST_CASE("a kernel that grants a ring and then takes nothing costs speed only", "[faults]") {
+  if (!Ring(RingMode::kAuto).uses_io_uring()) return;
+  const int error = GENERATE(EAGAIN, EBUSY, ENOMEM, EPERM);
+  const std::uint64_t first = GENERATE(1U, 5U);
+  const Place place;
+  const Outcome outcome = attempt_with(
+      {.kind = Kind::kNotTaken, .error = error, .number = first, .from_there_on = true},
+      [&] { CHECK(place.store(RingMode::kAuto)); });
+  CHECK(outcome.met);
+  CHECK_FALSE(outcome.error);
+  CHECK(place.read(1) == place.raw);
+}
+
+TEST_CASE("a ring takes many operations although the kernel takes none of them", "[faults]") {
+  if (!Ring(RingMode::kAuto).uses_io_uring()) return;
+  const TemporaryDirectory directory;
+  const File file = File::create(directory / "f");
+  Bytes bytes = testing::random_bytes(10);
+  const FaultInjection injection({.kind = Kind::kNotTaken, .error = ENOMEM, .from_there_on = true});
+  Ring ring(RingMode::kAuto);
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    RingOperation write{.kind = RingOperation::Kind::kWrite,
+                        .descriptor = file.descriptor(),
+                        .data = bytes.data(),
+                        .length = bytes.size(),
+                        .offset = i * bytes.size()};
+    ring.start(write);
+    ring.wait(write);
+    CHECK(write.error == 0);
+  }
+  CHECK(file.size() == 100 * bytes.size());
+}
+
+TEST_CASE("a wait that fails is begun again", "[faults]") {
+  Ring ring(RingMode::kAuto);
+  if (!ring.uses_io_uring()) return;
+  const int error = GENERATE(EINTR, EAGAIN, ENOMEM);
+  const File timer(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timer");
+  itimerspec soon{};
+  soon.it_value.tv_nsec = 50'000'000;
+  REQUIRE(timerfd_settime(timer.descriptor(), 0, &soon, nullptr) == 0);
+  std::uint64_t expired = 0;
+  const FaultInjection injection(
+      {.kind = Kind::kWaitFails, .error = error, .from_there_on = GENERATE(false, true)});
+  RingOperation read{.descriptor = timer.descriptor(),
+                     .data = std::as_writable_bytes(std::span(&expired, 1)).data(),
+                     .length = sizeof expired};
+  ring.start(read);
+  ring.wait(read);
+  CHECK(injection.met());
+  CHECK(read.error == 0);
+  CHECK(expired == 1);
 }
 
 }  // namespace pitr
