@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/log.h"
+
 namespace pitr {
 
 // `Task` carries its input and its output. One thread submits and takes. With one job everything
@@ -22,9 +24,7 @@ class OrderedWorkers {
   // `work(task, worker)` is called on any worker, numbered from 0 to jobs - 1.
   OrderedWorkers(unsigned jobs, std::size_t capacity, std::function<void(Task&, unsigned)> work)
       : capacity_(capacity), work_(std::move(work)) {
-    for (unsigned worker = 0; jobs > 1 && worker < jobs; ++worker) {
-      threads_.emplace_back([this, worker] { run(worker); });
-    }
+    if (jobs > 1) start_threads(jobs);
   }
   OrderedWorkers(const OrderedWorkers&) = delete;
   OrderedWorkers& operator=(const OrderedWorkers&) = delete;
@@ -79,6 +79,18 @@ class OrderedWorkers {
     std::exception_ptr error;
     bool done = false;
   };
+
+  // As many as the system grants: the work is done by fewer, too, or without any.
+  void start_threads(unsigned jobs) {
+    threads_.reserve(jobs);
+    try {
+      for (unsigned worker = 0; worker < jobs; ++worker) {
+        threads_.emplace_back([this, worker] { run(worker); });
+      }
+    } catch (const std::exception&) {
+      log_debug("not all threads could be started");
+    }
+  }
 
   void perform(Slot& slot, unsigned worker) {
     try {

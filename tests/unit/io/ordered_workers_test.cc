@@ -7,6 +7,7 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <pthread.h>
 
 namespace pitr {
 
@@ -24,6 +25,30 @@ void square(Task& task, unsigned /*worker*/) {
   task.result = task.number * task.number;
   task.thread = std::this_thread::get_id();
 }
+
+// While it exists no thread can be started: there is no room for its stack.
+class NoThreads {
+ public:
+  NoThreads() {
+    REQUIRE(pthread_getattr_default_np(&usual_) == 0);
+    pthread_attr_t huge;
+    REQUIRE(pthread_attr_init(&huge) == 0);
+    REQUIRE(pthread_attr_setstacksize(&huge, std::size_t{1} << 50) == 0);
+    REQUIRE(pthread_setattr_default_np(&huge) == 0);
+    pthread_attr_destroy(&huge);
+  }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+  NoThreads(NoThreads&&) = delete;
+  NoThreads& operator=(NoThreads&&) = delete;
+  ~NoThreads() {
+    pthread_setattr_default_np(&usual_);
+    pthread_attr_destroy(&usual_);
+  }
+
+ private:
+  pthread_attr_t usual_{};
+};
 
 }  // namespace
 
@@ -51,6 +76,15 @@ TEST_CASE("one job runs on the caller's thread", "[io]") {
   OrderedWorkers<Task> workers(1, 2, square);
   workers.submit({.number = 3});
   CHECK(workers.take().thread == std::this_thread::get_id());
+}
+
+TEST_CASE("jobs for which no thread can be started run on the caller's", "[io]") {
+  const NoThreads no_threads;
+  OrderedWorkers<Task> workers(4, 8, square);
+  workers.submit({.number = 3});
+  const Task task = workers.take();
+  CHECK(task.result == 9);
+  CHECK(task.thread == std::this_thread::get_id());
 }
 
 TEST_CASE("several jobs run beside the caller, each with its own number", "[io]") {
