@@ -6,6 +6,10 @@
 #
 #     LONG=1     at every point (hours); without it at a sample of them that has the first and the
 #                last point of each system call
+#
+# Or the call fails, and the program goes on: its outcome is done, or an error in words. What strace
+# cannot do, a short read or write, is done by builds of the programs that are for these tests only
+# ($PITR_BIN/tests/faulty, see tests/harness/faulty_calls.h), which also reach into io_uring.
 
 CRASH_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # A checkout that PG_USER may not enter: lib.sh copies its own folder only, so both are copied here.
@@ -13,11 +17,16 @@ if [[ $(id -u) == 0 && -z ${COPY-} ]] &&
   ! setpriv --reuid="${PG_USER:-postgres}" --clear-groups test -r "$CRASH_TESTS/crash_lib.sh" 2>/dev/null; then
   bin=$(realpath "${PITR_BIN:-$CRASH_TESTS/../../build/release}")
   copy=$(mktemp -d /tmp/pitr.copy.XXXXXX)
-  mkdir "$copy/bin"
+  mkdir -p "$copy/bin/tests"
   cp -r "$CRASH_TESTS" "$CRASH_TESTS/../integration" "$copy/"
   cp "$bin"/{pitr,pitr-archive,pitr-restore} "$copy/bin/"
+  [[ ! -d $bin/tests/faulty ]] || cp -r "$bin/tests/faulty" "$copy/bin/tests/"
   chown -R "${PG_USER:-postgres}" "$copy"
   COPY=$copy PITR_BIN=$copy/bin exec bash "$copy/crash/$(basename "$0")" "$@"
+fi
+# In memory where there is room: the programs run hundreds of times, and no power fails here.
+if [[ -z ${WORK_BELOW-} ]] && (($(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1) > 500000)); then
+  export WORK_BELOW=/dev/shm
 fi
 source "$CRASH_TESTS/../integration/lib.sh"
 
@@ -91,6 +100,190 @@ expect_killed() {
   KILLED=0
   SURVIVED=0
 }
+
+# ---------------------------------------------------------------------------------------------
+# Calls that fail
+
+# What the kernel may answer for reasons outside of the program. A call that is not here cannot fail,
+# or only for a mistake of the program.
+declare -A ERRORS_OF=()
+errors_of() { # "CALL…" "ERROR…"
+  local call
+  for call in $1; do ERRORS_OF[$call]=$2; done
+}
+errors_of "open openat openat2 creat" "EIO EMFILE ENOMEM EINTR ENOSPC"
+errors_of "read pread64 preadv getdents64 readlink readlinkat" "EIO EINTR ENOMEM"
+errors_of "stat lstat fstat newfstatat statx access faccessat faccessat2 statfs fstatfs" "EIO ENOMEM"
+errors_of "write writev pwrite64 pwritev ftruncate truncate fallocate" "ENOSPC EIO EINTR"
+errors_of "fsync fdatasync syncfs sync_file_range msync" "EIO ENOSPC EINTR"
+errors_of "close" "EIO EINTR ENOSPC"
+errors_of "rename renameat renameat2 link linkat mkdir mkdirat symlink symlinkat" "ENOSPC EIO"
+errors_of "unlink unlinkat rmdir chmod fchmod fchmodat chown fchown fchownat lchown utimensat" "EIO EROFS"
+errors_of "flock fcntl" "EINTR ENOLCK"
+errors_of "mmap mremap brk mprotect" "ENOMEM"
+errors_of "clone clone3" "EAGAIN ENOMEM"
+errors_of "socket" "EMFILE ENOMEM"
+errors_of "connect sendto sendmsg recvfrom recvmsg poll getsockopt getsockname" "EINTR ECONNRESET ENOMEM"
+errors_of "io_uring_setup" "ENOMEM EPERM EMFILE"
+errors_of "io_uring_enter" "EINTR EAGAIN EBUSY ENOMEM"
+
+# fault_points FILE COUNT [PATTERN] -- command…: traces the command and notes in FILE a line "call
+# number error" for each way in which one of its calls can fail: COUNT points of each call with an error
+# each, or with LONG=1 all points. What the loader does before the program begins is left out, which
+# opens its configuration first of all.
+fault_points() {
+  local file=$1 count=$2 pattern='.*' calls
+  shift 2
+  if [[ $1 != -- ]]; then
+    pattern=$1
+    shift
+  fi
+  shift
+  calls=$(printf '%s\n' "${!ERRORS_OF[@]}" | grep -xE -- "$pattern" | paste -sd,)
+  # Whatever its status is.
+  strace -f -qq -s 0 -o "$WORK/trace" -e "trace=openat,$calls" "$@" >"$OUT" 2>"$ERR" || true
+  {
+    for call in "${!ERRORS_OF[@]}"; do echo "$call ${ERRORS_OF[$call]}"; done
+    cat "$WORK/trace"
+  } | awk -v most="$count" -v wanted="^($pattern)\$" -v long="${LONG:-0}" '
+    /^[a-z]/ { errors[$1] = substr($0, length($1) + 2); next }
+    !match($0, /^[0-9]+ +[a-z_0-9]+\(/) { next }
+    {
+      call = substr($2, 1, index($2, "(") - 1)
+      number = ++seen[$1, call]
+      if (main == "") main = $1
+      if (!begun) loader[call] = number
+      if (/pitr\.toml"/) begun = 1
+      if (!begun || number <= loader[call] || call !~ wanted || ((call, number) in known)) next
+      known[call, number] = 1
+      if (!(call in points)) order[++calls] = call
+      point[call, ++points[call]] = number
+    }
+    END {
+      for (i = 1; i <= calls; i++) {
+        call = order[i]
+        all = points[call]
+        errors_here = split(errors[call], error, " ")
+        take = long == 1 || all < most ? all : most
+        for (j = 0; j < take; j++) {
+          number = point[call, take == 1 ? all : 1 + int(j * (all - 1) / (take - 1) + 0.5)]
+          every = long == 1 && all <= 40
+          for (k = 0; k < (every ? errors_here : 1); k++)
+            print call, number, error[1 + (i + j + k) % errors_here]
+        }
+      }
+    }' >"$file"
+}
+
+# failing_at CALL NUMBER ERROR command…: the call does nothing and fails, once in each thread. STATUS is
+# the status of the command, which ends in time and without a signal. MET is 1 if it came so far.
+failing_at() {
+  local call=$1 number=$2 error=$3
+  shift 3
+  POINT="$call $number $error"
+  local answer=error=$error
+  [[ $call != brk ]] || answer=retval=0 # it has no errors: the C library compares addresses
+  run_with_a_fault strace -f -qq -o "$WORK/injected" -e "trace=$call" \
+    -e "inject=$call:$answer:when=$number" "$@"
+  MET=0
+  ! grep -q INJECTED "$WORK/injected" || MET=1
+  count_fault
+}
+
+# failing_operation NUMBER FAULT command…: the read, write or fsync, whichever way it is asked for, fails
+# with FAULT or is cut "short". OPERATIONS is how many there were.
+failing_operation() {
+  run_faulty "$@"
+  count_fault
+}
+
+run_faulty() {
+  local report
+  POINT="operation $1 $2"
+  rm -f "$WORK/report"
+  FAULT_NUMBER=$1 FAULT=$2 FAULT_REPORT=$WORK/report run_with_a_fault \
+    "$PITR_BIN/tests/faulty/$(basename "$3")" "${@:4}"
+  MET=0
+  read -r OPERATIONS report <"$WORK/report" || fail "$POINT: no report"
+  [[ $report != met ]] || MET=1
+}
+
+# operation_points FILE COUNT command…: a line "number fault" for COUNT operations of the command, or with
+# LONG=1 for all of them. There are none where the programs for it are not.
+operation_points() {
+  local file=$1 count=$2 number
+  local -a faults=(short EIO EINTR ENOSPC ENOMEM EAGAIN)
+  shift 2
+  : >"$file"
+  if [[ ! -d $PITR_BIN/tests/faulty ]]; then
+    echo "left out: short reads and writes, whose programs are not built: $PITR_BIN/tests/faulty"
+    return
+  fi
+  run_faulty 0 none "$@"
+  local all=$OPERATIONS
+  if [[ ${LONG-} == 1 && $all -le 200 ]]; then
+    for ((number = 1; number <= all; number++)); do
+      printf "$number %s\n" "${faults[@]}" >>"$file"
+    done
+    return
+  fi
+  [[ ${LONG-} != 1 ]] || count=$all
+  ((count <= all)) || count=$all
+  for ((number = 0; number < count; number++)); do
+    echo "$((1 + number * (all - 1) / (count - 1))) ${faults[number % ${#faults[@]}]}" >>"$file"
+  done
+}
+
+run_with_a_fault() {
+  STATUS=0
+  LAST_COMMAND="$POINT: ${*: -6}"
+  { timeout --kill-after=5 30 "$@" >"$OUT" 2>"$ERR"; } 2>/dev/null || STATUS=$?
+  case $STATUS in
+    0) ;;
+    1) [[ $* != *pitr-restore* ]] || return 0 ;;& # an answer, not an error
+    124 | 137) fail "$POINT: it hangs
+$(last_command)" ;;
+    129 | 13? | 14? | 15?) fail "$POINT: it died, status $STATUS
+$(last_command)" ;;
+    *) grep -qE '^ERROR:  .' "$ERR" || lost_its_words || fail "$POINT: status $STATUS without a word
+$(last_command)" ;;
+  esac
+}
+
+# The write that failed was that of the message.
+lost_its_words() { [[ $POINT == write\ * ]] && grep -qE ' write\(2, .*INJECTED' "$WORK/injected"; }
+
+# An fsync that failed is no fsync: then the outcome is not "done", unless a warning tells of something
+# that need not be durable.
+count_fault() {
+  if [[ $MET == 0 ]]; then
+    UNMET=$((UNMET + 1))
+    return
+  fi
+  MET_COUNT=$((MET_COUNT + 1))
+  if [[ $STATUS != 0 ]]; then
+    SAID=$((SAID + 1))
+    return
+  fi
+  DONE=$((DONE + 1))
+  if [[ $POINT =~ ^(fsync|fdatasync|syncfs)\  && $POINT != *EINTR ]]; then
+    grep -q '^WARNING:' "$ERR" || fail "$POINT: acknowledged without an fsync
+$(last_command)"
+  fi
+}
+MET_COUNT=0
+DONE=0
+SAID=0
+UNMET=0
+
+# expect_faults COUNT WHAT: so many were met at least.
+expect_faults() {
+  echo "$2: $MET_COUNT faults, $DONE of them passed over, $SAID said; $UNMET not met ($SECONDS s)"
+  ((MET_COUNT >= $1)) || fail "$2: only $MET_COUNT faults"
+  MET_COUNT=0 DONE=0 SAID=0 UNMET=0
+}
+
+# ---------------------------------------------------------------------------------------------
 
 # small_cluster NAME: a running one with 1 MiB segments and only one database, which archives.
 small_cluster() {

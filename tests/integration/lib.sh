@@ -14,6 +14,7 @@
 #     PITR_BIN   folder of pitr, pitr-archive, pitr-restore  (../../build/release)
 #     PG_BIN     folder of initdb, postgres, psql, …         (/usr/lib/postgresql/15/bin)
 #     KEEP=1     leave the work directory behind, to look at
+#     WORK_BELOW where the work directory is made      (/tmp)
 #     PITR_IO_RING and every other PITR_<SECTION>_<KEY> reaches the programs as it is.
 #
 # PostgreSQL refuses to run as root: a test that root starts goes on as PG_USER (postgres) at once.
@@ -58,7 +59,7 @@ as_postgres() { "${become_postgres[@]}" "$@"; }
 # The work directory and its end
 
 # Short, because the path of a unix socket has little room.
-WORK=$(as_postgres mktemp -d /tmp/pitr.XXXXXX)
+WORK=$(as_postgres mktemp -d "${WORK_BELOW:-/tmp}/pitr.XXXXXX")
 OUT=$WORK/stdout  # of the last command under expect_status
 ERR=$WORK/stderr
 export HOME=$WORK
