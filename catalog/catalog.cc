@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -47,7 +48,9 @@ rocksdb::Options catalog_options() {
   rocksdb::Options options;
   options.create_if_missing = true;
   options.info_log = std::make_shared<SilentLogger>();
-  // A tool that lives for a moment: little memory, no statistics, one log at a time.
+  // A tool that lives for a moment: little memory, no statistics, one log at a time, and no threads
+  // to open its few files: RocksDB aborts where one of these cannot be started.
+  options.max_file_opening_threads = 1;
   options.write_buffer_size = 8U << 20;
   options.max_background_jobs = 1;
   options.keep_log_file_num = 1;
@@ -139,10 +142,20 @@ void remove_database(const std::string& folder) {
   if (error) throw_file_error("remove", folder, error.value());
 }
 
-std::unique_ptr<rocksdb::DB> open_database(const std::string& folder) {
+rocksdb::Status try_open(const std::string& folder, std::unique_ptr<rocksdb::DB>& database) {
   rocksdb::DB* opened = nullptr;
-  rocksdb::Status status = rocksdb::DB::Open(catalog_options(), folder, &opened);
-  std::unique_ptr<rocksdb::DB> database(opened);
+  try {
+    const rocksdb::Status status = rocksdb::DB::Open(catalog_options(), folder, &opened);
+    database.reset(opened);
+    return status;
+  } catch (const std::system_error& error) {  // it cannot start its threads
+    return rocksdb::Status::Aborted(error.what());
+  }
+}
+
+std::unique_ptr<rocksdb::DB> open_database(const std::string& folder) {
+  std::unique_ptr<rocksdb::DB> database;
+  rocksdb::Status status = try_open(folder, database);
   // A full disk or a missing permission is no reason to throw the catalog away.
   if (!status.ok() && !status.IsCorruption() && !status.IsInvalidArgument() &&
       !status.IsNotFound() && !status.IsNotSupported()) {
@@ -156,9 +169,9 @@ std::unique_ptr<rocksdb::DB> open_database(const std::string& folder) {
                           status.ok() ? "" : ": ", status.ok() ? "" : status.ToString()));
   database.reset();
   remove_database(folder);
-  status = rocksdb::DB::Open(catalog_options(), folder, &opened);
+  status = try_open(folder, database);
   if (!status.ok()) throw_catalog_error(status);
-  return std::unique_ptr<rocksdb::DB>(opened);
+  return database;
 }
 
 }  // namespace
