@@ -167,9 +167,10 @@ void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
     }
   }
   try {
-    storage.remove_abandoned(folder);
-    storage.remove_abandoned(backup_folder(cluster));
-    storage.remove_abandoned(wal_folder(cluster));
+    for (const std::string& place : {folder, backup_folder(cluster), wal_folder(cluster),
+                                     history_folder(cluster), map_folder(cluster)}) {
+      storage.remove_abandoned(place);
+    }
   } catch (const Error& error) {
     log_warning(fmt::format("could not remove leftovers: {}", error.what()));
   }

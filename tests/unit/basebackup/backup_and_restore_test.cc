@@ -451,7 +451,18 @@ TEST_CASE("what a dead process left unfinished is removed, a living one's is kep
   leave("20260101T000000Z-F", dead);
   leave("20260202T000000Z-F", ProcessIdentity::self());
   leave("20270101T000000Z-F", dead);
+  const std::vector<std::string> leftovers = {
+      backup_folder(kMain.key), backup_data_folder(kMain.key, kId), timeline_folder(kMain.key, 1),
+      history_folder(kMain.key), map_folder(kMain.key)};
+  for (const std::string& folder : leftovers) {
+    put(places.all / fmt::format("repository/{}/.tmp.{}.0", folder, dead.to_string()), "half");
+  }
   remove_unfinished_backups(*places.storage, kMain.key);
+  for (const std::string& folder : leftovers) {
+    CAPTURE(folder);
+    CHECK_FALSE(
+        exists(places.all / fmt::format("repository/{}/.tmp.{}.0", folder, dead.to_string())));
+  }
   CHECK_FALSE(places.storage->open(backup_object_key(kMain.key, "20260101T000000Z-F", "owner")));
   CHECK(places.storage->open(backup_object_key(kMain.key, "20260202T000000Z-F", "owner")));
   CHECK_FALSE(places.storage->open(backup_object_key(kMain.key, "20270101T000000Z-F", "owner")));
