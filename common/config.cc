@@ -4,13 +4,13 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,14 +255,16 @@ void read_section(Config& config, const std::string& path, std::string_view sect
   }
 }
 
+[[noreturn]] void throw_unreadable(const std::string& path, int error) {
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("could not read configuration file \"{}\": {}", path,
+                                      std::generic_category().message(error))});
+}
+
 // Whoever may write the configuration decides where the WAL goes.
 void refuse_writable_by_others(const std::string& path) {
   struct stat status {};
-  if (stat(path.c_str(), &status) != 0) {
-    throw Error({.kind = ErrorKind::kUsage,
-                 .message = fmt::format("could not read configuration file \"{}\": {}", path,
-                                        std::generic_category().message(errno))});
-  }
+  if (stat(path.c_str(), &status) != 0) throw_unreadable(path, errno);
   if ((status.st_mode & S_IWOTH) != 0) {
     throw Error({.kind = ErrorKind::kUsage,
                  .message = fmt::format("configuration file \"{}\" can be written by others", path),
@@ -270,18 +272,31 @@ void refuse_writable_by_others(const std::string& path) {
   }
 }
 
+// All of it: given a stream, the parser would take a read that fails for the end of the file.
+std::string read_text(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw_unreadable(path, errno);
+  std::string text;
+  std::array<char, 4096> bytes{};
+  while (true) {
+    const ssize_t count = read(descriptor, bytes.data(), bytes.size());
+    const int error = errno;
+    if (count > 0) {
+      text.append(bytes.data(), static_cast<std::size_t>(count));
+    } else if (count == 0 || error != EINTR) {
+      close(descriptor);
+      if (count < 0) throw_unreadable(path, error);
+      return text;
+    }
+  }
+}
+
 void read_file(Config& config, const std::string& path) {
   refuse_writable_by_others(path);
-  std::ifstream file(path, std::ios::binary);
-  file.peek();
-  if (!file.good() && !file.eof()) {
-    throw Error({.kind = ErrorKind::kUsage,
-                 .message = fmt::format("could not read configuration file \"{}\": {}", path,
-                                        std::generic_category().message(errno))});
-  }
+  const std::string text = read_text(path);
   toml::table document;
   try {
-    document = toml::parse(file, path);
+    document = toml::parse(std::string_view(text), path);
   } catch (const toml::parse_error& error) {
     throw Error({.kind = ErrorKind::kUsage,
                  .message = fmt::format("{}:{}: {}", path, error.source().begin.line,
