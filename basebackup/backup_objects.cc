@@ -30,6 +30,16 @@ void remove_objects(Storage& storage, const std::string& folder) {
     storage.remove(key);
 }
 
+// A published backup has no owner: should its manifest get lost one day, its objects are not taken
+// for leftovers. Where nothing may be removed they are safe as well.
+void remove_owner(Storage& storage, const ClusterKey& cluster, const std::string& id) {
+  try {
+    storage.remove(backup_object_key(cluster, id, kOwnerObject));
+  } catch (const Error& error) {
+    log_debug(error.what());
+  }
+}
+
 }  // namespace
 
 BackupObject::BackupObject(Storage& storage, const FileIdentity& identity, const std::string& key,
@@ -139,6 +149,7 @@ void BackupObjects::publish(BackupSummary& summary) {
                  .message = fmt::format("a backup \"{}\" exists already", id_)});
   }
   // Beyond this point the backup exists, for everyone and across a crash.
+  remove_owner(storage_, cluster_.key, id_);
 }
 
 void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
@@ -153,7 +164,10 @@ void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
     });
     if (id.empty()) break;
     after = backup_data_folder(cluster, id) + "/~";  // behind every object of this backup
-    if (storage.open(backup_manifest_key(cluster, id))) continue;
+    if (storage.open(backup_manifest_key(cluster, id))) {
+      remove_owner(storage, cluster, id);  // killed right after it had published
+      continue;
+    }
     try {
       const auto owner = fetch_text(storage, backup_object_key(cluster, id, kOwnerObject), cluster,
                                     fmt::format("{}/{}", id, kOwnerObject));

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "catalog/target_search.h"
+#include "common/error.h"
 
 namespace pitr {
 
@@ -129,7 +130,12 @@ void name_other_timelines(RecoveryPlan& plan, const ClusterRows& rows, const Pla
   for (const TimelineId timeline : known_timelines(rows)) {
     if (timeline == plan.timeline) continue;
     RecoveryPlan refusal;
-    const auto other = plan_on(rows, request, reader, timeline, refusal);
+    std::optional<RecoveryPlan> other;
+    try {
+      other = plan_on(rows, request, reader, timeline, refusal);
+    } catch (const Error&) {
+      // What cannot be read there the plan does not need.
+    }
     if (!other || other->stop.kind == PlannedStop::Kind::kEndOfWal) continue;
     const bool is_same_stop = other->commit_before == plan.commit_before;
     if (is_same_stop || !other->commit_before) continue;
@@ -155,9 +161,34 @@ WalReader make_wal_reader(Storage& storage, const ClusterRecord& cluster) {
                              Lsn lsn) { return find_record(storage, cluster, row, lsn); }};
 }
 
+namespace {
+
+// A timeline whose history is not known may be the one that was meant: what an older one holds of
+// that time is then another past. Nothing where the request itself names the timeline.
+std::optional<PlanReason> why_timelines_are_unclear(const ClusterRows& rows,
+                                                    const PlanRequest& request) {
+  if (request.timeline) return std::nullopt;
+  for (const TimelineId timeline : known_timelines(rows)) {
+    if (timeline_path(rows, timeline)) continue;
+    return PlanReason{
+        "history_missing",
+        fmt::format("timeline {} has WAL or backups, and its history file is missing or cannot be "
+                    "read; --timeline chooses another one",
+                    timeline)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 RecoveryPlan plan_recovery(const ClusterRows& rows, const PlanRequest& request,
                            const WalReader& reader) {
   RecoveryPlan refusal{.target = request.target, .written = request.target};
+  if (auto unclear = why_timelines_are_unclear(rows, request)) {
+    refusal.reason = std::move(unclear);
+    add_nearest(refusal, rows, request);
+    return refusal;
+  }
   for (const TimelineId timeline : timelines_to_try(rows, request)) {
     const bool gap_on_newer_timeline = refusal.reason && refusal.reason->code.starts_with("wal_");
     auto plan = plan_on(rows, request, reader, timeline, refusal);
