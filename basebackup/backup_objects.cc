@@ -152,6 +152,17 @@ void BackupObjects::publish(BackupSummary& summary) {
   remove_owner(storage_, cluster_.key, id_);
 }
 
+bool has_lost_its_manifest(Storage& storage, const ClusterKey& cluster, const std::string& id) {
+  if (storage.open(backup_object_key(cluster, id, kOwnerObject))) return false;
+  bool has_objects = false;
+  storage.list(backup_data_folder(cluster, id), "", [&](const std::string&) {
+    has_objects = true;
+    return false;
+  });
+  // Published, or removed, meanwhile?
+  return has_objects && !storage.open(backup_manifest_key(cluster, id));
+}
+
 void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
   const std::string folder = fmt::format("data/{}", cluster.to_string());
   std::string after;

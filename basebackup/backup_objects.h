@@ -79,6 +79,10 @@ class BackupObjects {
   bool publishing_ = false;
 };
 
+// Whether the data of a backup are there that was published, by its owner that is gone, although
+// its manifest is not.
+bool has_lost_its_manifest(Storage& storage, const ClusterKey& cluster, const std::string& id);
+
 // Removes what backups of this host left unfinished whose process is dead. What may not be removed
 // is warned about.
 void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster);

@@ -121,15 +121,18 @@ Lsn Server::current_lsn() {
 }
 
 std::optional<std::string> Server::acquire_backup_right() {
-  // A lock of the session: it goes with the session, whatever happens to this process.
-  const std::string lock = fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", kBackupLock);
-  if (query_row(lock)[0] == "t") return std::nullopt;
-  return query_row(fmt::format(
-      "SELECT coalesce((SELECT application_name || ', since ' || backend_start::text"
-      " FROM pg_catalog.pg_stat_activity WHERE pid = (SELECT pid FROM pg_catalog.pg_locks"
-      " WHERE locktype = 'advisory' AND granted AND classid = 0 AND objid = {} LIMIT 1)),"
-      " 'another process')",
-      kBackupLock))[0];
+  // A lock of the session: it goes with the session, whatever happens to this process. Locks of
+  // this kind are of one database each, and other backups may have come through another one.
+  query_row(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", kBackupLock));
+  const Row other = query_row(fmt::format(
+      "SELECT count(*), coalesce(min(application_name || ', since ' || backend_start::text),"
+      " 'another process') FROM pg_catalog.pg_locks l"
+      " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+      " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = {}"
+      " AND l.objsubid = 1 AND l.pid <> pg_catalog.pg_backend_pid()",
+      kBackupLock));
+  if (other[0] == "0") return std::nullopt;
+  return other[1];
 }
 
 BackupStart Server::start_backup(const std::string& label, bool fast) {

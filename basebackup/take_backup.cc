@@ -18,6 +18,7 @@
 #include "basebackup/file_copier.h"
 #include "basebackup/history_files.h"
 #include "basebackup/stream_copy.h"
+#include "catalog/cluster_rows.h"
 #include "catalog/wal_contents.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -245,6 +246,33 @@ void wait_for_wal(const BackupRequest& request, const BackupSummary& summary, Se
   }
 }
 
+// A backup whose own WAL cannot be replayed would never become consistent.
+void check_wal(const BackupRequest& request, const BackupSummary& summary, Storage& storage) {
+  const SegmentSize size = request.cluster.identity.segment_size;
+  SegmentName segment = SegmentName::containing(summary.timeline, summary.start_lsn, size);
+  const SegmentName last = SegmentName::containing(summary.timeline, summary.stop_lsn - 1, size);
+  const auto refuse_record = [](Lsn lsn) {
+    throw Error({.kind = ErrorKind::kCorrupt,
+                 .message = fmt::format("the WAL of the backup holds an invalid record at {}",
+                                        format_lsn(lsn)),
+                 .detail = "It was archived like this; the backup could not be restored and was "
+                           "not published.",
+                 .hint = "Take another base backup. If it happens again, look for a bad disk or "
+                         "memory on the server."});
+  };
+  std::optional<JoinedRecord> open;
+  for (; segment <= last; segment = segment.next(size)) {
+    const std::string key = wal_key(request.cluster.key, *WalFileName::parse(segment.to_string()));
+    const SegmentIndex index =
+        decode_index(read_wal_entry(storage, request.cluster.key, key).index);
+    if (index.damaged || !index.complete) refuse_record(index.valid_end);
+    if (open && !open->join(index)) open.reset();
+    if (open && open->is_whole() && !open->is_valid()) refuse_record(open->start());
+    if (open && open->is_whole()) open.reset();
+    if (index.open_record != 0) open.emplace(index);
+  }
+}
+
 // Known exactly, because the backup's WAL has just arrived: what a later question would have to
 // read a segment for.
 std::optional<Instant> last_commit_of(const BackupRequest& request, const BackupSummary& summary,
@@ -449,6 +477,7 @@ BackupSummary take_base_backup(const BackupRequest& request, Server& server, Sto
   }
   require_history_file(storage, request.cluster, summary.timeline);
   wait_for_wal(request, summary, server, storage);
+  check_wal(request, summary, storage);
   summary.last_commit_at = last_commit_of(request, summary, storage);
   objects->publish(summary);
   return summary;

@@ -30,6 +30,7 @@ namespace fs = std::filesystem;
 // The only format there is; a catalog of another one is begun anew.
 constexpr const char* kFormatKey = "format";
 constexpr const char* kFormat = "2";
+constexpr const char* kRefreshedKey = "refreshed";
 
 [[noreturn]] void throw_catalog_error(const rocksdb::Status& status) {
   throw Error({.kind = status.IsCorruption() ? ErrorKind::kCorrupt : ErrorKind::kSystem,
@@ -367,6 +368,18 @@ std::vector<std::string> Catalog::wal_folders(const ClusterKey& cluster) const {
     if (entry.cluster == cluster && parse_wal_key(key)) folders.insert(parent_directory(key));
   }
   return {folders.begin(), folders.end()};
+}
+
+std::optional<Instant> Catalog::refreshed_at() const {
+  const auto value = state_->get(kRefreshedKey);
+  if (!value || value->size() != sizeof(std::int64_t)) return std::nullopt;
+  return Instant(std::chrono::microseconds(load<std::int64_t>(as_byte_span(*value), 0)));
+}
+
+void Catalog::note_refresh(Instant at) {
+  ByteWriter writer;
+  writer.put(std::int64_t{at.time_since_epoch().count()});
+  state_->put(kRefreshedKey, writer.bytes());
 }
 
 std::vector<std::string> Catalog::backup_ids(const ClusterKey& cluster) const {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,11 @@ class Catalog {
   // What it knows of: the folders wal/<cluster>/<timeline>/<log> with files, and backups by id.
   std::vector<std::string> wal_folders(const ClusterKey& cluster) const;
   std::vector<std::string> backup_ids(const ClusterKey& cluster) const;
+
+  // When it was last brought up to date with the repository; nothing: never, or by an older pitr.
+  std::optional<Instant> refreshed_at() const;
+  // Opened for update: that it has just been, from a listing that was begun at `at`.
+  void note_refresh(Instant at);
 
   // Makes what was remembered durable; opened for update.
   void sync();

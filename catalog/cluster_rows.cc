@@ -265,8 +265,9 @@ WalFileEntry read_wal_entry(Storage& storage, const ClusterKey& cluster, const s
 
 ClusterRows read_rows(Storage& storage, const ClusterRecord& cluster, const RowCache& cache) {
   ClusterRows rows{.cluster = cluster};
-  rows.wal = read_wal(storage, cluster, cache, rows.unreadable);
+  // A backup is published after its WAL: in this order none is without it.
   rows.backups = read_backups(storage, cluster.key, cache, rows.unreadable);
+  rows.wal = read_wal(storage, cluster, cache, rows.unreadable);
   rows.histories = read_histories(storage, cluster.key, cache, rows.unreadable);
   return rows;
 }

@@ -2,20 +2,14 @@
 
 #include <algorithm>
 #include <optional>
-#include <vector>
 
 #include <fmt/format.h>
 
-#include "catalog/recovery_plan.h"
-#include "catalog/target_search.h"
 #include "catalog/wal_path.h"
-#include "wal/page_header.h"
 
 namespace pitr {
 
 namespace {
-
-constexpr const char* kNothingLost = "no moment is lost: no base backup needs it";
 
 // From when to when; nothing: without a bound.
 struct LostTime {
@@ -46,106 +40,118 @@ std::string joined(const std::vector<std::string>& sentences) {
   return text;
 }
 
-Instant first_moment_of(const ClusterRows& rows, const BackupSummary& backup) {
-  return last_commit_in(rows, backup).value_or(backup.finished_at);
-}
+Instant end_of(const ReachableWindow& window) { return window.to_time.value_or(window.from_time); }
 
-// The last commit of the path in segments that end at or before `lsn`.
-std::optional<Instant> last_commit_before(const ClusterRows& rows,
-                                          const std::vector<TimelineStretch>& stretches, Lsn lsn) {
+// As the rows would be read if what is lost were unreadable, or not there.
+ClusterRows without(const ClusterRows& rows, const Losses& losses) {
+  ClusterRows left;
+  left.cluster = rows.cluster;
+  left.histories = rows.histories;
+  for (const BackupSummary& backup : rows.backups) {
+    if (!losses.backups.contains(backup.id)) left.backups.push_back(backup);
+  }
   const SegmentSize size = rows.cluster.identity.segment_size;
-  std::optional<std::int64_t> last;
-  Lsn last_at = 0;
-  for (const TimelineStretch& stretch : stretches) {
-    const Lsn end = std::min(lsn, stretch.end);
-    for (const LogSummary& log : rows.wal.logs()) {
-      const bool may_hold_it = log.timeline == stretch.timeline && log.segments > 0 &&
-                               log.totals.commits > 0 &&
-                               SegmentName{log.timeline, log.log, log.first}.start(size) < end &&
-                               SegmentName{log.timeline, log.log, log.last}.start(size) >= last_at;
-      if (!may_hold_it) continue;
-      const auto loaded = rows.wal.load(log.timeline, log.log);
-      for (const SegmentRow& row : loaded->segments) {
-        const Lsn start = row.name.start(size);
-        if (start + size > end || start < last_at || !row.index.last_commit) continue;
-        last = row.index.last_commit;
-        last_at = start;
-      }
+  const auto mark = [&losses, size](SegmentRow& row) {
+    if (!losses.wal_keys.contains(row.key)) return;
+    row.index = SegmentIndex();
+    row.index.complete = false;
+    row.index.damaged = true;
+    row.index.valid_end = row.name.start(size) + size;
+  };
+  std::set<WalRows::LogKey> hit;
+  for (const std::string& key : losses.wal_keys) {
+    if (const auto name = parse_wal_key(key)) {
+      hit.emplace(name->segment.timeline, name->segment.log);
     }
   }
-  if (!last) return std::nullopt;
-  return from_postgres_time(*last);
+  std::vector<LogSummary> logs = rows.wal.logs();
+  for (LogSummary& log : logs) {
+    if (!hit.contains({log.timeline, log.log})) continue;
+    LogRows loaded = *rows.wal.load(log.timeline, log.log);
+    std::for_each(loaded.segments.begin(), loaded.segments.end(), mark);
+    std::for_each(loaded.beginnings.begin(), loaded.beginnings.end(), mark);
+    log = summarize(log.timeline, log.log, loaded);
+  }
+  left.wal = {std::move(logs), [&rows, mark](TimelineId timeline, std::uint32_t log) {
+                LogRows loaded = *rows.wal.load(timeline, log);
+                std::for_each(loaded.segments.begin(), loaded.segments.end(), mark);
+                std::for_each(loaded.beginnings.begin(), loaded.beginnings.end(), mark);
+                return loaded;
+              }};
+  return left;
 }
 
-// Nothing where no base backup needs that WAL on the way along the path.
-std::optional<LostTime> lost_on(const ClusterRows& rows,
-                                const std::vector<TimelineStretch>& stretches, Lsn begin, Lsn end) {
-  bool needed = false;
-  const BackupSummary* before = nullptr;  // consistent before the damage
-  const BackupSummary* behind = nullptr;  // needs nothing of it
-  for (const BackupSummary& backup : rows.backups) {
-    if (!is_on_path(backup, stretches)) continue;
-    needed |= backup.start_lsn < end;
-    if (backup.stop_lsn <= begin) before = &backup;
-    if (backup.start_lsn >= end && behind == nullptr) behind = &backup;
-  }
-  if (!needed) return std::nullopt;
-  LostTime lost;
-  if (before != nullptr) {
-    const Instant reached = first_moment_of(rows, *before);
-    lost.after = std::max(reached, last_commit_before(rows, stretches, begin).value_or(reached));
-  }
-  if (behind != nullptr) lost.until = first_moment_of(rows, *behind);
-  return lost;
+std::vector<ReachableWindow> windows_without(const ClusterRows& rows, const Losses& losses) {
+  const ClusterRows left = without(rows, losses);
+  return reachable_windows(left);
 }
 
 }  // namespace
 
-std::string without_wal(const ClusterRows& rows, TimelineId timeline, Lsn begin, Lsn end) {
+LostMoments::LostMoments(const ClusterRows& rows, const Losses& losses)
+    : rows_(rows), windows_(reachable_windows(rows)), left_(windows_without(rows, losses)) {}
+
+std::string LostMoments::without_wal(TimelineId timeline, Lsn begin, Lsn end) const {
   std::vector<std::string> sentences;
-  for (const TimelineId id : known_timelines(rows)) {
-    const auto stretches = timeline_path(rows, id);
+  for (const TimelineId id : known_timelines(rows_)) {
+    const auto stretches = timeline_path(rows_, id);
     if (!stretches) continue;
     const bool is_on_the_way =
         std::any_of(stretches->begin(), stretches->end(), [&](const TimelineStretch& stretch) {
           return stretch.timeline == timeline && stretch.begin < end && begin < stretch.end;
         });
-    if (!is_on_the_way) continue;
-    if (const auto lost = lost_on(rows, *stretches, begin, end)) {
-      sentences.push_back(describe(*lost, id));
+    const bool is_needed =
+        std::any_of(rows_.backups.begin(), rows_.backups.end(), [&](const BackupSummary& backup) {
+          return is_on_path(backup, *stretches) && backup.start_lsn < end;
+        });
+    if (!is_on_the_way || !is_needed) continue;
+    LostTime lost;
+    bool is_passed = false;
+    for (const ReachableWindow& window : left_) {
+      if (window.timeline != id) continue;
+      if (window.from_lsn >= end) {
+        lost.until = std::min(lost.until.value_or(window.from_time), window.from_time);
+      } else {
+        // A child's segment may stand in for its parent's, and a longer tail for a shorter one.
+        is_passed = is_passed || window.to_lsn >= end;
+        lost.after = std::max(lost.after.value_or(end_of(window)), end_of(window));
+      }
     }
+    if (!is_passed) sentences.push_back(describe(lost, id));
   }
-  return sentences.empty() ? kNothingLost : joined(sentences);
+  return sentences.empty() ? "no moment is lost: no base backup needs it" : joined(sentences);
 }
 
-std::string without_backup(const ClusterRows& rows, const std::string& backup_id) {
-  const std::vector<ReachableWindow> windows = reachable_windows(rows);
+std::string LostMoments::without_backup(const std::string& id) const {
   std::vector<std::string> sentences;
-  for (const ReachableWindow& own : windows) {
-    if (own.backup_id != backup_id) continue;
-    const ReachableWindow* covering = nullptr;
+  for (const ReachableWindow& own : windows_) {
+    if (own.backup_id != id) continue;
+    const ReachableWindow* earlier = nullptr;
     const ReachableWindow* later = nullptr;
-    for (const ReachableWindow& other : windows) {
-      if (other.backup_id == backup_id || other.timeline != own.timeline) continue;
-      if (other.from_lsn <= own.from_lsn && other.to_lsn >= own.to_lsn) covering = &other;
-      const bool begins_inside = other.from_lsn > own.from_lsn && other.from_lsn <= own.to_lsn;
-      if (begins_inside && (later == nullptr || other.from_lsn < later->from_lsn)) later = &other;
+    for (const ReachableWindow& other : left_) {
+      if (other.timeline != own.timeline || other.backup_id == id) continue;
+      if (other.from_lsn <= own.from_lsn) {
+        if (earlier == nullptr || other.to_lsn > earlier->to_lsn) earlier = &other;
+      } else if (later == nullptr || other.from_lsn < later->from_lsn) {
+        later = &other;
+      }
     }
-    if (covering != nullptr) {
+    const Lsn reached = earlier == nullptr ? 0 : earlier->to_lsn;
+    if (reached >= own.to_lsn || (later != nullptr && reached >= later->from_lsn)) {
       sentences.push_back(fmt::format("moments on timeline {} are reached from backup {} instead",
-                                      own.timeline, covering->backup_id));
+                                      own.timeline, earlier->backup_id));
       continue;
     }
-    LostTime lost{.after = own.from_time};
-    if (later != nullptr) lost.until = later->from_time;
+    LostTime lost{.after = reached > own.from_lsn ? end_of(*earlier) : own.from_time};
+    if (later != nullptr && later->from_lsn <= own.to_lsn) lost.until = later->from_time;
     sentences.push_back(describe(lost, own.timeline));
   }
-  const std::string lost = fmt::format("backup {} cannot be restored", backup_id);
+  const std::string lost = fmt::format("backup {} cannot be restored", id);
   return sentences.empty() ? lost : lost + "; " + joined(sentences);
 }
 
-std::string without_history(TimelineId timeline) {
-  return fmt::format("no target on timeline {}, or on one that comes from it, can be reached",
+std::string LostMoments::without_history(TimelineId timeline) {
+  return fmt::format("no target on timeline {} can be reached, and others only with --timeline",
                      timeline);
 }
 

@@ -20,6 +20,16 @@ std::string expected_folder(const ClusterKey& cluster, const StoredWalName& name
                      name.segment.log);
 }
 
+// Of the WAL that is lost with the file. What a partial segment holds, another file may hold, too.
+std::uint64_t length_of(const StoredWalName& name, const std::string& key, SegmentSize size) {
+  if (name.kind == StoredWalName::Kind::kSegment) return size;
+  constexpr std::string_view kTail = ".tail-";
+  constexpr std::size_t kDigits = 8;
+  const std::size_t tail = key.rfind(kTail);
+  if (tail == std::string::npos) return 1;
+  return parse_number(std::string_view(key).substr(tail + kTail.size(), kDigits), 16).value_or(1);
+}
+
 // The contents of one file of WAL, as they come.
 class ContentsCheck {
  public:
@@ -39,7 +49,8 @@ class ContentsCheck {
     if (name_.kind != StoredWalName::Kind::kTail) indexer_.feed(raw);
   }
 
-  void finish(ByteSpan stored_index, const std::string& key, const FindingConsumer& found) {
+  void finish(const ArchiveReader& stored_file, const std::string& key,
+              const FindingConsumer& found) {
     const SegmentSize size = cluster_.identity.segment_size;
     try {
       const bool is_tail = name_.kind == StoredWalName::Kind::kTail;
@@ -48,10 +59,18 @@ class ContentsCheck {
       found({.kind = FindingKind::kForeign, .object = key, .detail = error.what()});
       return;
     }
-    const SegmentIndex stored = decode_index(stored_index);
-    if (name_.kind == StoredWalName::Kind::kTail) return;
+    if (name_.kind == StoredWalName::Kind::kTail) return read_sections(stored_file);
     const SegmentIndex computed = indexer_.finish();
-    if (encode_index(computed) != encode_index(stored)) {
+    const SegmentDetails details = indexer_.take_details();
+    const auto relations = stored_file.section(kRelationChangesSection);
+    const bool is_as_computed =
+        stored_file.section(kWalIndexSection) == encode_index(computed) &&
+        stored_file.section(kTransactionsSection) == encode_xids(details.xids) &&
+        stored_file.section(kChangedBlocksSection) ==
+            encode_changed_blocks(details.changed_blocks) &&
+        (details.relations.empty() ? !relations
+                                   : relations == encode_relation_changes(details.relations));
+    if (!is_as_computed) {
       found({.kind = FindingKind::kCorrupt,
              .object = key,
              .detail = "the index in the trailer is not that of the contents",
@@ -67,6 +86,14 @@ class ContentsCheck {
   }
 
  private:
+  // Those of a tail are of the file that it was cut from: only their checksums can be verified.
+  static void read_sections(const ArchiveReader& stored_file) {
+    for (const std::uint32_t id :
+         {kWalIndexSection, kTransactionsSection, kChangedBlocksSection, kRelationChangesSection}) {
+      static_cast<void>(stored_file.section(id));
+    }
+  }
+
   const ClusterRecord& cluster_;
   const StoredWalName& name_;
   std::uint64_t raw_size_;
@@ -96,7 +123,7 @@ void check(const StoredFile& file, const ClusterRecord& cluster, const std::stri
     verified.bytes += raw.size();
     if (check) check->feed(raw);
   });
-  if (check) check->finish(*index, key, found);
+  if (check) check->finish(*file.reader, key, found);
 }
 
 }  // namespace
@@ -119,7 +146,7 @@ VerifiedWalFile verify_wal_file(Storage& storage, const ClusterRecord& cluster,
   if (name->kind != StoredWalName::Kind::kBackupHistory) {
     verified.timeline = name->segment.timeline;
     verified.start_lsn = name->segment.start(size);
-    verified.end_lsn = verified.start_lsn + size;
+    verified.end_lsn = verified.start_lsn + length_of(*name, key, size);
   }
   try {
     const auto file = open_stored_file(storage, key, cluster.key, last_part(key));

@@ -372,11 +372,13 @@ void add_warnings(RecoveryPlan& plan, const RestoreOptions& options, bool past_l
 void name_last_moment_before(RecoveryPlan& plan, const ClusterRows& rows, const WalReader& reader) {
   if (plan.tablespaces_created.empty()) return;
   const Lsn lsn = plan.tablespaces_created.front().start;
-  const PlanRequest request{
-      .target = {.kind = RecoveryTarget::Kind::kLsn, .lsn = lsn, .inclusive = false},
-      .backup_id = plan.backup->id,
-      .timeline = plan.timeline,
-      .now = now()};
+  PlanRequest request;
+  request.target.kind = RecoveryTarget::Kind::kLsn;
+  request.target.lsn = lsn;
+  request.target.inclusive = false;
+  request.backup_id = plan.backup->id;
+  request.timeline = plan.timeline;
+  request.now = now();
   const RecoveryPlan before = plan_recovery(rows, request, reader);
   if (!before.reachable()) return;
   const std::string moment =

@@ -72,6 +72,7 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
                             bool anew) {
   const auto catalog =
       Catalog::open_for_update(session.config.state.directory, session.lock_timeout, command, anew);
+  const Instant begun_at = now();
   std::size_t rows_read = 0;
   for (const ClusterRecord& cluster : list_clusters(storage)) {
     const ClusterRows rows = read_rows(storage, cluster, catalog->row_cache(cluster.key));
@@ -82,6 +83,7 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
       log_warning(fmt::format("not in the catalog: {}", unreadable));
     }
   }
+  catalog->note_refresh(begun_at);
   catalog->sync();
   return rows_read;
 }

@@ -1,13 +1,13 @@
 #include "pitr/verification.h"
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "basebackup/backup_objects.h"
 #include "basebackup/verify_backup.h"
 #include "catalog/catalog.h"
 #include "catalog/lost_moments.h"
@@ -23,7 +23,7 @@ namespace pitr {
 
 namespace {
 
-constexpr std::size_t kMostFindings = 10'000;
+constexpr std::ptrdiff_t kMostOfAKind = 2000;
 
 ClusterRows read_all_trailers(Storage& storage, const ClusterRecord& cluster) {
   return read_rows(storage, cluster, RowCache{});
@@ -73,15 +73,43 @@ void Verification::run(VerifyProgress& progress, const std::function<void()>& on
   if (scope_.backups) verify_backups();
   verify_continuity();
   if (scope_.wal && scope_.backup.empty()) compare_with_catalog();
+  tell_consequences();
 }
 
-void Verification::add(Finding finding) {
+void Verification::add(NotedFinding noted) {
   // One file that cannot be read is a finding; a repository that cannot be reached is none.
-  if (finding.kind == FindingKind::kUnreadable) list_clusters(storage_);
+  if (noted.finding.kind == FindingKind::kUnreadable) {
+    const auto record = storage_.open(cluster_record_key(cluster_.key));
+    std::array<std::byte, 1> byte{};
+    if (record) record->read(0, byte);
+  }
   auto& findings = progress_->findings;
   // A verification that goes on finds some things for the second time.
-  if (std::find(findings.begin(), findings.end(), finding) != findings.end()) return;
-  if (findings.size() < kMostFindings) findings.push_back(std::move(finding));
+  if (std::find(findings.begin(), findings.end(), noted) != findings.end()) return;
+  const auto of_its_kind = std::count_if(
+      findings.begin(), findings.end(),
+      [&](const NotedFinding& other) { return other.finding.kind == noted.finding.kind; });
+  if (of_its_kind < kMostOfAKind) {
+    findings.push_back(std::move(noted));
+  } else {
+    ++progress_->findings_not_kept;
+  }
+}
+
+void Verification::tell_consequences() {
+  Losses losses;
+  for (const NotedFinding& noted : progress_->findings) {
+    if (noted.is_lost_wal) losses.wal_keys.insert(noted.finding.object);
+    if (!noted.backup.empty()) losses.backups.insert(noted.backup);
+  }
+  if (progress_->findings.empty()) return;
+  const LostMoments moments(rows_, losses);
+  for (NotedFinding& noted : progress_->findings) {
+    if (!noted.finding.consequence.empty()) continue;
+    noted.finding.consequence = noted.backup.empty()
+                                    ? moments.without_wal(noted.timeline, noted.begin, noted.end)
+                                    : moments.without_backup(noted.backup);
+  }
 }
 
 // By chance, and the same way again in a verification that goes on.
@@ -112,25 +140,27 @@ void Verification::verify_wal() {
 }
 
 void Verification::take_wal(WalTask task) {
+  const VerifiedWalFile& file = task.verified;
   for (Finding& finding : task.findings) {
-    if (finding.consequence.empty()) finding.consequence = consequence_of(task);
-    add(std::move(finding));
+    NotedFinding noted{.finding = std::move(finding)};
+    if (!noted.finding.consequence.empty()) {
+      add(std::move(noted));
+      continue;
+    }
+    if (file.end_lsn == 0) {
+      noted.finding.consequence = "no moment is lost: recovery never reads it";
+    } else {
+      noted.is_lost_wal = true;
+      noted.timeline = file.timeline;
+      noted.begin = file.start_lsn;
+      noted.end = file.end_lsn;
+    }
+    add(std::move(noted));
   }
   progress_->wal_key = task.key;
-  progress_->segments += task.verified.is_segment ? 1 : 0;
-  progress_->bytes += task.verified.bytes;
+  progress_->segments += file.is_segment ? 1 : 0;
+  progress_->bytes += file.bytes;
   on_progress_();
-}
-
-std::string Verification::consequence_of(const WalTask& task) const {
-  const VerifiedWalFile& file = task.verified;
-  if (file.end_lsn == 0) return "no moment is lost: recovery never reads it";
-  const SegmentName name =
-      SegmentName::containing(file.timeline, file.start_lsn, cluster_.identity.segment_size);
-  if (!file.is_segment && rows_.wal.find_whole(name)) {
-    return "no moment is lost: the whole segment is stored, too";
-  }
-  return without_wal(rows_, file.timeline, file.start_lsn, file.end_lsn);
 }
 
 void Verification::verify_history_files() {
@@ -148,7 +178,7 @@ void Verification::verify_history_files() {
       if (contents) parse_timeline_history(name->segment.timeline, *contents);
     } catch (const Error& error) {
       Finding finding = finding_of(error, key);
-      finding.consequence = without_history(name->segment.timeline);
+      finding.consequence = LostMoments::without_history(name->segment.timeline);
       add(std::move(finding));
     }
     return true;
@@ -177,44 +207,69 @@ void Verification::verify_maps() {
 // Base backups
 
 void Verification::verify_backups() {
-  std::vector<std::string> ids;
+  std::set<std::string> published;
   storage_.list(backup_folder(cluster_.key), "", [&](const std::string& key) {
-    const std::string id(last_part(key));
-    const bool is_wanted = scope_.backup.empty() || scope_.backup == id;
-    if (is_wanted && id >= progress_->backup) ids.push_back(id);
+    published.emplace(last_part(key));
     return true;
   });
-  if (ids.empty() && !scope_.backup.empty()) {
-    throw Error({.kind = ErrorKind::kUsage,
-                 .message = fmt::format("there is no backup \"{}\"", scope_.backup),
-                 .hint = "pitr info lists the backups."});
+  for (const std::string& id : published) {
+    const bool is_wanted = scope_.backup.empty() || scope_.backup == id;
+    if (is_wanted && id >= progress_->backup) verify_one_backup(id);
   }
-  for (const std::string& id : ids)
-    verify_one_backup(id);
+  if (scope_.backup.empty()) find_lost_manifests(published);
+}
+
+// Where its trailer is damaged the catalog may still tell what the backup was good for.
+void Verification::know_backup(const std::string& id) {
+  const auto catalog = Catalog::open_for_read(session_.config.state.directory);
+  BackupSummary summary;
+  for (const BackupSummary& known : rows_.backups) {
+    if (known.id == id) return;
+  }
+  if (!catalog || !catalog->row_cache(cluster_.key).find_backup(id, summary)) return;
+  const auto place =
+      std::find_if(rows_.backups.begin(), rows_.backups.end(),
+                   [&](const BackupSummary& other) { return other.stop_lsn > summary.stop_lsn; });
+  rows_.backups.insert(place, std::move(summary));
 }
 
 void Verification::verify_one_backup(const std::string& id) {
   if (id != progress_->backup) progress_->backup_files_done = 0;
   progress_->backup = id;
   const auto found = [&](Finding finding) {
-    if (finding.consequence.empty()) finding.consequence = without_backup(rows_, id);
-    add(std::move(finding));
+    const bool is_told = !finding.consequence.empty();
+    add({.finding = std::move(finding), .backup = is_told ? "" : id});
   };
+  BackupSummary summary;
   try {
-    const VerifyBackupRequest request{
-        .cluster = cluster_,
-        .backup = read_summary(storage_, cluster_.key, id),
-        .jobs = jobs_,
-        .files_done = progress_->backup_files_done,
-        .is_chosen = [&](const std::string& path) { return is_chosen(id + "/" + path); }};
-    verify_backup(storage_, request, rate_limit_, found, [&](const VerifiedFiles& group) {
-      progress_->backup_files_done += group.files;
-      progress_->backup_files += group.files;
-      progress_->bytes += group.bytes;
-      on_progress_();
-    });
+    summary = read_summary(storage_, cluster_.key, id);
   } catch (const Error& error) {
-    found(finding_of(error, backup_manifest_key(cluster_.key, id)));
+    know_backup(id);
+    return found(finding_of(error, backup_manifest_key(cluster_.key, id)));
+  }
+  const VerifyBackupRequest request{
+      .cluster = cluster_,
+      .backup = std::move(summary),
+      .jobs = jobs_,
+      .files_done = progress_->backup_files_done,
+      .is_chosen = [&](const std::string& path) { return is_chosen(id + "/" + path); }};
+  verify_backup(storage_, request, rate_limit_, found, [&](const VerifiedFiles& group) {
+    progress_->backup_files_done += group.files;
+    progress_->backup_files += group.files;
+    progress_->bytes += group.bytes;
+    on_progress_();
+  });
+}
+
+// A backup that runs or was given up has an owner still, one that was published has none.
+void Verification::find_lost_manifests(const std::set<std::string>& published) {
+  for (const std::string& id : storage_.list_folders("data/" + cluster_.key.to_string())) {
+    if (published.contains(id) || !has_lost_its_manifest(storage_, cluster_.key, id)) continue;
+    know_backup(id);
+    add({.finding = {.kind = FindingKind::kMissing,
+                     .object = backup_manifest_key(cluster_.key, id),
+                     .detail = "the backup's data are stored, its manifest is not"},
+         .backup = id});
   }
 }
 
@@ -224,26 +279,65 @@ void Verification::verify_one_backup(const std::string& id) {
 void Verification::verify_continuity() {
   if (scope_.wal) {
     find_all_gaps();
+    find_damaged_records();
     find_missing_histories();
   }
   if (scope_.backups) find_backups_without_wal();
 }
 
+// Between the segments of one timeline, and where a path changes from one to the next.
 void Verification::find_all_gaps() {
-  const SegmentSize size = cluster_.identity.segment_size;
   for (const TimelineId timeline : known_timelines(rows_)) {
     for (const SegmentGap& gap : find_gaps(rows_, timeline)) {
-      const SegmentName first = gap.after.next(size);
-      // Archived between the listing of one folder and that of the next.
-      if (storage_.open(wal_key(cluster_.key, *WalFileName::parse(first.to_string())))) continue;
-      add({.kind = FindingKind::kGap,
-           .object = fmt::format("{}/{:08X}/{}", timeline_folder(cluster_.key, timeline), first.log,
-                                 first.to_string()),
-           .detail = fmt::format(
-               "{} missing between {} and {}",
-               gap.missing == 1 ? "1 segment is" : fmt::format("{} segments are", gap.missing),
-               gap.after.to_string(), gap.before.to_string()),
-           .consequence = without_wal(rows_, timeline, first.start(size), gap.before.start(size))});
+      add_gap(gap.after.next(cluster_.identity.segment_size), gap.before);
+    }
+    const auto stretches = timeline_path(rows_, timeline);
+    if (!stretches) continue;
+    TimelineWal wal(rows_, *stretches);
+    for (const BackupSummary& backup : rows_.backups) {
+      if (!is_on_path(backup, *stretches)) continue;
+      const WalPath path = wal.from(backup.start_lsn);
+      if (path.is_damaged() || !path.behind_gap()) continue;
+      add_gap(path.missing(), *path.behind_gap());
+    }
+  }
+}
+
+void Verification::add_gap(const SegmentName& first, const SegmentName& behind) {
+  const SegmentSize size = cluster_.identity.segment_size;
+  // Archived between the listing of one folder and that of the next.
+  const std::string key = wal_key(cluster_.key, *WalFileName::parse(first.to_string()));
+  if (storage_.open(key)) return;
+  const Lsn begin = first.start(size);
+  const Lsn end = std::max(behind.start(size), begin + size);
+  const std::uint64_t missing = (end - begin) / size;
+  add({.finding = {.kind = FindingKind::kGap,
+                   .object = key,
+                   .detail = fmt::format(
+                       "{} missing before {}",
+                       missing == 1 ? "1 segment is" : fmt::format("{} segments are", missing),
+                       behind.to_string())},
+       .timeline = first.timeline,
+       .begin = begin,
+       .end = end});
+}
+
+// Records over the border of two segments: neither file alone shows that one is damaged.
+void Verification::find_damaged_records() {
+  const SegmentSize size = cluster_.identity.segment_size;
+  for (const LogSummary& log : rows_.wal.logs()) {
+    if (!log.damaged) continue;
+    const auto loaded = rows_.wal.load(log.timeline, log.log);
+    for (const SegmentRow& row : loaded->segments) {
+      if (!row.open_record_is_damaged) continue;
+      add({.finding = {.kind = FindingKind::kCorrupt,
+                       .object = row.key,
+                       .detail = fmt::format("the record at {}, which ends in the next segment, is "
+                                             "invalid, as it was archived: recovery ends there",
+                                             format_lsn(row.index.open_record))},
+           .timeline = row.name.timeline,
+           .begin = row.name.start(size) + size - 1,
+           .end = row.name.start(size) + size + 1});
     }
   }
 }
@@ -257,7 +351,7 @@ void Verification::find_missing_histories() {
     add({.kind = FindingKind::kMissing,
          .object = key,
          .detail = fmt::format("timeline {} has WAL or backups and no history file", timeline),
-         .consequence = without_history(timeline)});
+         .consequence = LostMoments::without_history(timeline)});
   }
 }
 
@@ -277,13 +371,14 @@ void Verification::find_backups_without_wal() {
       missing = fmt::format("segment {} is missing", name.to_string());
       break;
     }
-    add({.kind = FindingKind::kWalMissing,
-         .object = backup_manifest_key(cluster_.key, backup.id),
-         .detail = missing.empty()
-                       ? fmt::format("its WAL from {} to {} cannot be replayed",
-                                     format_lsn(backup.start_lsn), format_lsn(backup.stop_lsn))
-                       : missing,
-         .consequence = without_backup(rows_, backup.id)});
+    if (missing.empty()) {
+      missing = fmt::format("its WAL from {} to {} cannot be replayed",
+                            format_lsn(backup.start_lsn), format_lsn(backup.stop_lsn));
+    }
+    add({.finding = {.kind = FindingKind::kWalMissing,
+                     .object = backup_manifest_key(cluster_.key, backup.id),
+                     .detail = missing},
+         .backup = backup.id});
   }
 }
 
@@ -294,7 +389,11 @@ void Verification::compare_with_catalog() {
   const std::string& directory = session_.config.state.directory;
   // Opened before the repository is listed: what comes in between is looked for again.
   auto catalog = Catalog::open_for_read(directory);
-  if (!catalog) return;
+  // What was stored since the catalog was last brought up to date it need not know: the journal may
+  // be lost, and other hosts have their own.
+  const auto refreshed_at = catalog ? catalog->refreshed_at() : std::nullopt;
+  if (!refreshed_at) return;
+  refreshed_at_ = *refreshed_at;
   {
     const RowCache cache = catalog->row_cache(cluster_.key);
     std::set<std::string> folders;
@@ -308,23 +407,11 @@ void Verification::compare_with_catalog() {
       compare_folder(cache, folder);
     compare_backups(catalog->backup_ids(cluster_.key));
   }
-  if (unknown_to_catalog_.empty()) return;
-  // pitr-archive notes a file in the journal after it is stored: it may be about to.
-  std::this_thread::sleep_for(std::chrono::seconds(2));
   if (Catalog::is_being_written(directory)) {
     log_info("the catalog is being written by another pitr: it was not compared");
     return;
   }
-  catalog = Catalog::open_for_read(directory);
-  const RowCache cache = catalog ? catalog->row_cache(cluster_.key) : RowCache{};
   for (const std::string& key : unknown_to_catalog_) {
-    WalFileEntry entry;
-    BackupSummary summary;
-    const bool is_wal = parse_wal_key(key).has_value();
-    const bool is_known =
-        is_wal ? cache.find_wal && cache.find_wal(key, entry)
-               : cache.find_backup && cache.find_backup(std::string(last_part(key)), summary);
-    if (is_known) continue;
     add({.kind = FindingKind::kNotInCatalog,
          .object = key,
          .detail = "it is stored, and the catalog of this host does not know it",
@@ -339,8 +426,14 @@ void Verification::compare_folder(const RowCache& cache, const std::string& fold
   storage_.list(folder, "", [&](const std::string& key) {
     const auto name = parse_wal_key(key);
     // Backup history files are told to nobody by the catalog.
-    if (known.erase(key) == 0 && name && name->kind != StoredWalName::Kind::kBackupHistory) {
-      unknown_to_catalog_.push_back(key);
+    if (known.erase(key) > 0 || !name || name->kind == StoredWalName::Kind::kBackupHistory) {
+      return true;
+    }
+    try {
+      const auto file = open_stored_file(storage_, key, cluster_.key, last_part(key));
+      if (file && file->identity.created_at < refreshed_at_) unknown_to_catalog_.push_back(key);
+    } catch (const Error&) {
+      // Found before.
     }
     return true;
   });
@@ -348,30 +441,41 @@ void Verification::compare_folder(const RowCache& cache, const std::string& fold
   for (const std::string& key : known) {
     if (storage_.open(key)) continue;  // came meanwhile
     const auto name = parse_wal_key(key);
-    const bool is_whole = name && name->kind == StoredWalName::Kind::kSegment;
-    const Lsn start = name ? name->segment.start(size) : 0;
-    add({.kind = FindingKind::kNotInRepository,
-         .object = key,
-         .detail = "the catalog knows it, and it is not stored any more",
-         .consequence =
-             is_whole ? without_wal(rows_, name->segment.timeline, start, start + size)
-                      : "no moment is lost: recovery reads it only in place of a whole segment"});
+    NotedFinding noted{
+        .finding = {.kind = FindingKind::kNotInRepository,
+                    .object = key,
+                    .detail = "the catalog knows it, and it is not stored any more"}};
+    if (name && name->kind == StoredWalName::Kind::kSegment) {
+      noted.timeline = name->segment.timeline;
+      noted.begin = name->segment.start(size);
+      noted.end = noted.begin + size;
+    } else {
+      noted.finding.consequence =
+          "no moment is lost: recovery reads it only in place of a whole segment";
+    }
+    add(std::move(noted));
   }
 }
 
 void Verification::compare_backups(const std::vector<std::string>& ids) {
   std::set<std::string> known(ids.begin(), ids.end());
   storage_.list(backup_folder(cluster_.key), "", [&](const std::string& key) {
-    if (known.erase(std::string(last_part(key))) == 0) unknown_to_catalog_.push_back(key);
+    const std::string id(last_part(key));
+    if (known.erase(id) > 0) return true;
+    for (const BackupSummary& backup : rows_.backups) {
+      if (backup.id == id && backup.finished_at < refreshed_at_) unknown_to_catalog_.push_back(key);
+    }
     return true;
   });
   for (const std::string& id : known) {
     const std::string key = backup_manifest_key(cluster_.key, id);
     if (storage_.open(key)) continue;
-    add({.kind = FindingKind::kNotInRepository,
-         .object = key,
-         .detail = "the catalog knows this backup, and its manifest is not stored any more",
-         .consequence = without_backup(rows_, id)});
+    know_backup(id);
+    add({.finding = {.kind = FindingKind::kNotInRepository,
+                     .object = key,
+                     .detail =
+                         "the catalog knows this backup, and its manifest is not stored any more"},
+         .backup = id});
   }
 }
 

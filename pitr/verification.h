@@ -3,7 +3,10 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "catalog/cluster_rows.h"
 #include "io/rate_limit.h"
@@ -26,7 +29,7 @@ class Verification {
                const VerificationScope& scope, unsigned jobs, RateLimit& rate_limit);
 
   // `on_progress` is called from this thread after each piece of work. Throws kSystem where the
-  // repository as a whole cannot be reached.
+  // repository as a whole cannot be reached. Every finding has its consequence afterwards.
   void run(VerifyProgress& progress, const std::function<void()>& on_progress);
 
   // Raw bytes of everything, as far as trailers say.
@@ -42,17 +45,22 @@ class Verification {
   void verify_small_file(const std::string& key, const std::string& consequence);
   void verify_backups();
   void verify_one_backup(const std::string& id);
+  void know_backup(const std::string& id);
+  void find_lost_manifests(const std::set<std::string>& published);
   void verify_continuity();
   void find_all_gaps();
+  void add_gap(const SegmentName& first, const SegmentName& behind);
+  void find_damaged_records();
   void find_missing_histories();
   void find_backups_without_wal();
   void compare_with_catalog();
   void compare_folder(const RowCache& cache, const std::string& folder);
   void compare_backups(const std::vector<std::string>& ids);
 
-  void add(Finding finding);
+  void add(Finding finding) { add(NotedFinding{.finding = std::move(finding)}); }
+  void add(NotedFinding noted);
+  void tell_consequences();
   bool is_chosen(const std::string& name) const;
-  std::string consequence_of(const WalTask& task) const;
 
   const Session& session_;
   Storage& storage_;
@@ -64,6 +72,7 @@ class Verification {
   VerifyProgress* progress_ = nullptr;
   std::function<void()> on_progress_;
   std::vector<std::string> unknown_to_catalog_;  // keys, to be looked for again
+  Instant refreshed_at_{};                       // when the catalog was last brought up to date
 };
 
 }  // namespace pitr

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -52,25 +53,63 @@ VerificationScope scope_of(const VerifyOptions& options) {
 }
 
 // A name may have several system identifiers after pg_upgrade: everything of it is verified.
-// Nothing where a record is damaged, which is found.
+// Records of other names are nobody's business here; of this one a damaged record is found.
 std::vector<ClusterRecord> clusters_of(const Session& session, Storage& storage,
-                                       std::vector<Finding>& findings) {
+                                       std::vector<NotedFinding>& findings) {
+  const std::string& name = session.config.cluster.name;
   std::vector<ClusterRecord> clusters;
-  try {
-    for (ClusterRecord& record : list_clusters(storage)) {
-      if (record.key.name == session.config.cluster.name) clusters.push_back(std::move(record));
+  std::vector<ClusterKey> keys;
+  storage.list(kClusterFolder, "", [&](const std::string& key) {
+    const auto cluster = ClusterKey::parse(last_part(key));
+    if (cluster && cluster->name == name) keys.push_back(*cluster);
+    return true;
+  });
+  for (const ClusterKey& key : keys) {
+    try {
+      clusters.push_back(find_cluster(storage, name, key.system_identifier));
+    } catch (const Error& error) {
+      if (error.report().kind != ErrorKind::kCorrupt) throw;
+      Finding finding = finding_of(error, cluster_record_key(key));
+      finding.consequence =
+          "nothing of this cluster is archived or restored until the record is put back; pitr init "
+          "writes it anew once the damaged one is removed";
+      findings.push_back({.finding = std::move(finding)});
     }
-  } catch (const Error& error) {
-    if (error.report().kind != ErrorKind::kCorrupt) throw;
-    Finding finding = finding_of(error, kClusterFolder);
-    finding.consequence =
-        "nothing is archived or restored until the record is put back; pitr init writes it anew "
-        "once the damaged one is removed";
-    findings.push_back(std::move(finding));
-    return {};
   }
-  if (clusters.empty()) find_cluster(storage, session.config.cluster.name, std::nullopt);  // throws
+  if (keys.empty()) find_cluster(storage, name, std::nullopt);  // throws
   return clusters;
+}
+
+// Folders of the name without a cluster record: it was lost.
+void find_lost_records(const Session& session, Storage& storage,
+                       std::vector<NotedFinding>& findings) {
+  std::set<std::string> lost;
+  for (const char* place : {"wal", "backup", "history"}) {
+    for (const std::string& folder : storage.list_folders(place)) {
+      const auto cluster = ClusterKey::parse(folder);
+      if (!cluster || cluster->name != session.config.cluster.name) continue;
+      if (!storage.open(cluster_record_key(*cluster))) lost.insert(cluster_record_key(*cluster));
+    }
+  }
+  for (const std::string& key : lost) {
+    findings.push_back(
+        {.finding = {.kind = FindingKind::kMissing,
+                     .object = key,
+                     .detail = "its WAL or backups are stored, the cluster's record is not",
+                     .consequence = "nothing of this cluster is archived or restored until pitr "
+                                    "init has written it anew"}});
+  }
+}
+
+void require_backup(const std::string& id, Storage& storage,
+                    const std::vector<ClusterRecord>& clusters) {
+  if (id.empty()) return;
+  for (const ClusterRecord& cluster : clusters) {
+    if (storage.open(backup_manifest_key(cluster.key, id))) return;
+  }
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("there is no backup \"{}\"", id),
+               .hint = "pitr info lists the backups."});
 }
 
 std::string question_of(const VerifyOptions& options, const ClusterKey& cluster) {
@@ -107,7 +146,8 @@ VerifyProgress verify_cluster(const Session& session, const VerifyOptions& optio
 
 void print_as_json(const VerifyProgress& sum) {
   Json problems = Json::array();
-  for (const Finding& finding : sum.findings) {
+  for (const NotedFinding& noted : sum.findings) {
+    const Finding& finding = noted.finding;
     problems.push_back({{"kind", word_for(finding.kind)},
                         {"object", finding.object},
                         {"detail", finding.detail},
@@ -123,14 +163,17 @@ void print_as_json(const VerifyProgress& sum) {
 
 void print_as_text(const VerifyProgress& sum) {
   std::string text;
-  for (const Finding& finding : sum.findings) {
+  for (const NotedFinding& noted : sum.findings) {
+    const Finding& finding = noted.finding;
     text += fmt::format("{}: {}\n  {}\n  {}\n", word_for(finding.kind), finding.object,
                         finding.detail, finding.consequence);
   }
-  text += fmt::format(
-      "verified {} segments and {} files of base backups, {}: {}\n", sum.segments, sum.backup_files,
-      format_bytes(sum.bytes),
-      sum.findings.empty() ? "all is well" : fmt::format("{} problems", sum.findings.size()));
+  text +=
+      fmt::format("verified {} segments and {} files of base backups, {}: {}\n", sum.segments,
+                  sum.backup_files, format_bytes(sum.bytes),
+                  sum.findings.empty()
+                      ? "all is well"
+                      : fmt::format("{} problems", sum.findings.size() + sum.findings_not_kept));
   print_output(text);
 }
 
@@ -146,11 +189,15 @@ int run_verify(Session& session, const VerifyOptions& options) {
   session.become_owner_of_data_directory();
   const auto storage = open_storage(session.config);
   VerifyProgress sum;
-  for (const ClusterRecord& cluster : clusters_of(session, *storage, sum.findings)) {
+  const auto clusters = clusters_of(session, *storage, sum.findings);
+  find_lost_records(session, *storage, sum.findings);
+  require_backup(options.backup, *storage, clusters);
+  for (const ClusterRecord& cluster : clusters) {
     VerifyProgress verified = verify_cluster(session, options, *storage, cluster);
     sum.segments += verified.segments;
     sum.backup_files += verified.backup_files;
     sum.bytes += verified.bytes;
+    sum.findings_not_kept += verified.findings_not_kept;
     std::move(verified.findings.begin(), verified.findings.end(), std::back_inserter(sum.findings));
   }
   if (session.json) {

@@ -30,12 +30,18 @@ std::optional<VerifyProgress> VerifyProgressFile::load() const {
         .segments = document.at("segments"),
         .backup_files = document.at("backup_files"),
         .bytes = document.at("bytes"),
-        .findings = {}};
-    for (const Json& finding : document.at("findings")) {
-      progress.findings.push_back({.kind = finding_kind(finding.at("kind")),
-                                   .object = finding.at("object"),
-                                   .detail = finding.at("detail"),
-                                   .consequence = finding.at("consequence")});
+        .findings = {},
+        .findings_not_kept = document.at("findings_not_kept")};
+    for (const Json& noted : document.at("findings")) {
+      progress.findings.push_back({.finding = {.kind = finding_kind(noted.at("kind")),
+                                               .object = noted.at("object"),
+                                               .detail = noted.at("detail"),
+                                               .consequence = noted.at("consequence")},
+                                   .backup = noted.at("backup"),
+                                   .is_lost_wal = noted.at("is_lost_wal"),
+                                   .timeline = noted.at("timeline"),
+                                   .begin = noted.at("begin"),
+                                   .end = noted.at("end")});
     }
     return progress;
   } catch (const Error& error) {
@@ -52,11 +58,16 @@ void VerifyProgressFile::save(const VerifyProgress& progress) {
   if (!usable_ || now - saved_ < kInterval) return;
   saved_ = now;
   Json findings = Json::array();
-  for (const Finding& finding : progress.findings) {
-    findings.push_back({{"kind", word_for(finding.kind)},
-                        {"object", finding.object},
-                        {"detail", finding.detail},
-                        {"consequence", finding.consequence}});
+  for (const NotedFinding& noted : progress.findings) {
+    findings.push_back({{"kind", word_for(noted.finding.kind)},
+                        {"object", noted.finding.object},
+                        {"detail", noted.finding.detail},
+                        {"consequence", noted.finding.consequence},
+                        {"backup", noted.backup},
+                        {"is_lost_wal", noted.is_lost_wal},
+                        {"timeline", noted.timeline},
+                        {"begin", noted.begin},
+                        {"end", noted.end}});
   }
   const Json document = {{"started_at", progress.started_at.time_since_epoch().count()},
                          {"wal_key", progress.wal_key},
@@ -65,7 +76,8 @@ void VerifyProgressFile::save(const VerifyProgress& progress) {
                          {"segments", progress.segments},
                          {"backup_files", progress.backup_files},
                          {"bytes", progress.bytes},
-                         {"findings", findings}};
+                         {"findings", findings},
+                         {"findings_not_kept", progress.findings_not_kept}};
   try {
     create_directories(parent_directory(path_));
     replace_file(path_, document.dump(-1, ' ', false, Json::error_handler_t::replace));

@@ -10,8 +10,22 @@
 
 #include "catalog/finding.h"
 #include "common/time.h"
+#include "wal/lsn.h"
 
 namespace pitr {
+
+// What was found, and what it takes away. Which moments that costs, the end tells: it depends on
+// everything else that was found.
+struct NotedFinding {
+  Finding finding;
+  std::string backup;        // that cannot be restored without it; empty: none
+  bool is_lost_wal = false;  // finding.object is a file of WAL that cannot be used
+  TimelineId timeline = 0;   // of the WAL that is lost; begin and end are 0 where none is
+  Lsn begin = 0;
+  Lsn end = 0;
+
+  bool operator==(const NotedFinding&) const = default;
+};
 
 struct VerifyProgress {
   Instant started_at;
@@ -21,7 +35,8 @@ struct VerifyProgress {
   std::uint64_t segments = 0;
   std::uint64_t backup_files = 0;
   std::uint64_t bytes = 0;
-  std::vector<Finding> findings;
+  std::vector<NotedFinding> findings;
+  std::uint64_t findings_not_kept = 0;  // more than the most of a kind
 };
 
 // Not thread-safe.

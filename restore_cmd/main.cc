@@ -106,11 +106,21 @@ void remember_history(const Call& call, Storage& storage, const ClusterRecord& c
   cache.remember_highest(highest);
 }
 
+// A cluster that the repository does not know is a wrong configuration, on a standby, too.
+ClusterRecord configured_cluster(const Call& call, Storage& storage) {
+  try {
+    return find_cluster(storage, call.config.cluster.name, call.system_identifier);
+  } catch (const Error& error) {
+    ErrorReport report = error.report();
+    if (report.kind == ErrorKind::kMismatch) report.kind = ErrorKind::kUsage;
+    throw Error(report);
+  }
+}
+
 // One try. Throws while the repository cannot answer.
 RestoreAnswer ask_repository(const Call& call) {
   const auto storage = open_storage(call.config);
-  const ClusterRecord cluster =
-      find_cluster(*storage, call.config.cluster.name, call.system_identifier);
+  const ClusterRecord cluster = configured_cluster(call, *storage);
   const RestoreRequest request{.name = call.name,
                                .destination = call.destination,
                                .cluster = cluster,

@@ -13,6 +13,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "io/file.h"
+#include "wal/control_file.h"
 #include "wal/segment_index.h"
 
 namespace pitr {
@@ -76,6 +77,73 @@ void refuse_damaged_wal(const StoredFile& stored, const std::string& key) {
                .hint = "Choose an earlier recovery target or a later base backup."});
 }
 
+// Where replay of the data directory that we are called in begins; nothing where we are not.
+std::optional<Lsn> start_of_replay() {
+  std::string contents;
+  constexpr std::string_view kStart = "START WAL LOCATION: ";
+  if (try_read_whole_file("backup_label", contents) && contents.starts_with(kStart)) {
+    return parse_lsn(
+        contents.substr(kStart.size(), contents.find(' ', kStart.size()) - kStart.size()));
+  }
+  if (!try_read_whole_file("global/pg_control", contents)) return std::nullopt;
+  return ControlFile::parse(as_byte_span(contents)).redo;
+}
+
+// The record that ends in a segment and began in an earlier one, by what the trailers before keep;
+// nothing where they do not tell.
+std::optional<JoinedRecord> record_that_ends_in(const RestoreRequest& request, Storage& storage,
+                                                const SegmentIndex& last) {
+  const SegmentSize size = request.cluster.identity.segment_size;
+  std::vector<SegmentIndex> parts = {last};
+  Lsn start = request.name.segment.start(size);
+  while (parts.back().open_record == 0 || parts.size() == 1) {
+    const SegmentIndex& part = parts.back();
+    const bool goes_back = part.continuation_bytes > 0;
+    if (!goes_back || start == 0) return std::nullopt;
+    start -= size;
+    const auto name = WalFileName::parse(
+        SegmentName::containing(request.name.segment.timeline, start, size).to_string());
+    const auto stored = open_stored_file(storage, wal_key(request.cluster.key, *name),
+                                         request.cluster.key, name->text);
+    const auto section = stored ? stored->reader->section(kWalIndexSection) : std::nullopt;
+    if (!section) return std::nullopt;
+    parts.push_back(decode_index(*section));
+  }
+  JoinedRecord record(parts.back());
+  for (auto part = parts.rbegin() + 1; part != parts.rend(); ++part) {
+    if (!record.join(*part)) return std::nullopt;  // a crash cut it short
+  }
+  return record;
+}
+
+// Neither segment alone shows that a record over their border is invalid.
+void refuse_damaged_record_over_the_border(const RestoreRequest& request, Storage& storage,
+                                           const StoredFile& stored) {
+  std::optional<JoinedRecord> record;
+  std::optional<Lsn> replay;
+  try {
+    const auto section = stored.reader->section(kWalIndexSection);
+    if (!section) return;
+    const SegmentIndex index = decode_index(*section);
+    if (index.continuation_bytes == 0 || index.continuation_taken < index.continuation_bytes)
+      return;
+    record = record_that_ends_in(request, storage, index);
+    if (!record || !record->is_whole() || record->is_valid()) return;
+    replay = start_of_replay();
+  } catch (const Error& error) {
+    log_debug(error.what());  // of other files: this one is whole by itself
+    return;
+  }
+  // Replay that begins behind it never reads it.
+  if (replay && *replay > record->start()) return;
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .message = fmt::format("WAL segment \"{}\" ends an invalid record that begins at {}",
+                                      request.name.text, format_lsn(record->start())),
+               .detail = "It was archived like this. Recovery would end there and the server would "
+                         "open without what was committed later.",
+               .hint = "Choose an earlier recovery target or a later base backup."});
+}
+
 // Verifies everything before the file is handed over. False: certainly not stored.
 bool fetch(const RestoreRequest& request, Storage& storage, const std::string& key) {
   const auto stored = open_stored_file(storage, key, request.cluster.key, last_part(key));
@@ -84,7 +152,10 @@ bool fetch(const RestoreRequest& request, Storage& storage, const std::string& k
   const std::uint64_t raw_size = stored->reader->contents().raw_size;
   const bool has_pages = request.name.has_pages();
   if (has_pages && raw_size > cluster.segment_size) throw_wrong_size(key, raw_size);
-  if (request.name.kind == WalFileKind::kSegment) refuse_damaged_wal(*stored, key);
+  if (request.name.kind == WalFileKind::kSegment) {
+    refuse_damaged_wal(*stored, key);
+    refuse_damaged_record_over_the_border(request, storage, *stored);
+  }
 
   HandOver hand_over(request.destination);
   stored->reader->read_all(request.jobs, [&](ByteSpan raw, std::uint64_t offset) {
@@ -129,11 +200,38 @@ std::optional<std::uint64_t> length_of_beginning(std::string_view key) {
   return parse_number(key.substr(tail + kTail.size(), kDigits), 16);
 }
 
-// Which of the stored beginnings holds the most WAL. Throws kCorrupt where that one is damaged.
-std::optional<std::string> longest_beginning(const RestoreRequest& request, Storage& storage,
-                                             const std::vector<std::string>& keys) {
+struct Beginning {
+  std::string key;
+  Lsn end = 0;  // of its WAL
+};
+
+// PostgreSQL puts what it is given over its own copy in pg_wal. A standby may have received more of
+// a segment than anybody could store: that copy may be the only one of the newest commits.
+bool has_as_much_in_place(const RestoreRequest& request, Lsn stored_end) {
   const SegmentSize size = request.cluster.identity.segment_size;
-  std::optional<std::string> longest;
+  const std::string path = parent_directory(request.destination) + "/" + request.name.text;
+  try {
+    if (access(path.c_str(), R_OK) != 0) return false;
+    const File file = File::open_for_read(path);
+    if (file.size() != size) return false;
+    SegmentIndexer indexer(request.name.segment.start(size), size);
+    std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 256ULL * 1024));
+    for (std::uint64_t offset = 0; offset < size; offset += buffer.size()) {
+      if (file.read_at(offset, buffer) < buffer.size()) return false;
+      indexer.feed(buffer);
+    }
+    return indexer.finish().valid_end >= stored_end;
+  } catch (const Error& error) {
+    log_debug(error.what());
+    return false;
+  }
+}
+
+// Which of the stored beginnings holds the most WAL. Throws kCorrupt where that one is damaged.
+std::optional<Beginning> longest_beginning(const RestoreRequest& request, Storage& storage,
+                                           const std::vector<std::string>& keys) {
+  const SegmentSize size = request.cluster.identity.segment_size;
+  std::optional<Beginning> longest;
   std::optional<Error> damaged;
   Lsn longest_end = 0;
   Lsn damaged_end = 0;
@@ -148,7 +246,7 @@ std::optional<std::string> longest_beginning(const RestoreRequest& request, Stor
           length ? request.name.segment.start(size) + *length : decode_index(*section).valid_end;
       stored->reader->read_all(request.jobs, [](ByteSpan, std::uint64_t) {});
       if (end > longest_end) {
-        longest = key;
+        longest = Beginning{.key = key, .end = end};
         longest_end = end;
       }
     } catch (const Error& error) {
@@ -178,9 +276,14 @@ RestoreAnswer restore_file(const RestoreRequest& request, Storage& storage) {
     return {.outcome = RestoreOutcome::kGap, .present = neighbours.later};
   }
   const auto beginning = longest_beginning(request, storage, neighbours.beginnings);
-  if (beginning && fetch(request, storage, *beginning)) {
+  if (beginning && has_as_much_in_place(request, beginning->end)) {
+    log_info(fmt::format("WAL segment \"{}\" is stored only up to {}, and pg_wal holds as much",
+                         request.name.text, format_lsn(beginning->end)));
+    return {.outcome = RestoreOutcome::kAbsent};
+  }
+  if (beginning && fetch(request, storage, beginning->key)) {
     log_warning(fmt::format("WAL segment \"{}\" is stored only up to where it was written: \"{}\"",
-                            request.name.text, last_part(*beginning)));
+                            request.name.text, last_part(beginning->key)));
     return {.outcome = RestoreOutcome::kRestored};
   }
   return {.outcome = RestoreOutcome::kAbsent};

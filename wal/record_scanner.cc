@@ -113,16 +113,22 @@ void RecordScanner::scan_records(ByteSpan page, std::size_t offset) {
       // Records start at multiples of eight, so the length is never cut by the end of a page.
       const std::uint32_t length =
           rest.size() < sizeof(std::uint32_t) ? 0 : load<std::uint32_t>(rest, 0);
-      if (length < kRecordHeaderSize || length > kLongestRecord) return break_chain(start);
+      if (length < kRecordHeaderSize || length > kLongestRecord) {
+        break_chain(start);
+        return note_records_behind(rest, start);
+      }
       if (length <= rest.size()) {
-        if (!take_whole_record(rest.first(length), start)) return;
+        if (!take_whole_record(rest.first(length), start)) {
+          if (broke_) note_records_behind(rest, start);
+          return;
+        }
         offset = align8(start + length) - position_;
         continue;
       }
       begin_record(length, start);
     }
     offset += continue_record(rest);
-    if (broke_) return;
+    if (broke_) return note_records_behind(rest, start);
     if (record_taken_ < record_length_) continue;
     record_open_ = false;
     if (headless_) {
@@ -133,7 +139,8 @@ void RecordScanner::scan_records(ByteSpan page, std::size_t offset) {
       Crc32c crc = body;
       crc.update(head_bytes().first(kCrcOffset));  // the CRC covers the body first
       if (crc.value() != load<std::uint32_t>(head_bytes(), kCrcOffset)) {
-        return break_chain(record_start_);
+        break_chain(record_start_);
+        return note_records_behind(page.subspan(offset), position_ + offset);
       }
       finish_record(head_bytes(), record_start_, position_ + offset);
     }
@@ -259,6 +266,22 @@ void RecordScanner::finish_record(ByteSpan head, Lsn start, Lsn end) {
   after_switch_ = true;
   switch_segment_end_ = ((end - 1) / segment_size_ + 1) * segment_size_;
   end_of_records_ = switch_segment_end_;
+}
+
+// Behind the break the WAL goes on in the same page where a record links back to the broken one, or
+// to one behind it. What an earlier use of the file left links to older WAL, and where nothing was
+// written there are zeros.
+void RecordScanner::note_records_behind(ByteSpan bytes, Lsn start) {
+  for (std::size_t offset = align8(start) - start; offset + kRecordHeaderSize <= bytes.size();
+       offset += 8) {
+    const auto length = load<std::uint32_t>(bytes, offset);
+    const auto previous = load<std::uint64_t>(bytes, offset + kPreviousOffset);
+    if (length >= kRecordHeaderSize && length <= kLongestRecord && previous % 8 == 0 &&
+        previous >= broke_at_ && previous < start + offset) {
+      valid_pages_follow_ = true;
+      return;
+    }
+  }
 }
 
 void RecordScanner::break_chain(Lsn at) {

@@ -35,7 +35,8 @@ class RecordScanner {
   Lsn end_of_records() const { return end_of_records_; }
 
   // The chain broke before the bytes ended. With `valid_pages_follow` the WAL goes on behind the
-  // break: a record is damaged. Without it the segment was not written to its end.
+  // break, in later pages or in the same one: a record is damaged. Without it the segment was not
+  // written to its end.
   bool chain_broke() const { return broke_; }
   // Where it broke: up to here every byte belongs to a valid page and record chain.
   Lsn broke_at() const { return broke_at_; }
@@ -81,6 +82,7 @@ class RecordScanner {
   void finish_continuation(Lsn end, ByteSpan behind);
   void finish_record(ByteSpan head, Lsn start, Lsn end);
   void break_chain(Lsn at);
+  void note_records_behind(ByteSpan bytes, Lsn start);
   ByteSpan head_bytes() const { return ByteSpan(head_).first(head_size_); }
 
   SegmentSize segment_size_;

@@ -14,6 +14,12 @@ expect_error "$(date +%Y-%m-%d)"
 expect_status 1 pitr main --lock-timeout 0s backup --json
 expect_json "$OUT"
 
+story "nor one that comes through another database: locks are of one database each"
+sql main 'CREATE DATABASE other'
+expect_status 1 env PITR_CLUSTER_CONNECTION="host=$WORK/main dbname=other user=postgres" \
+  "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" backup
+expect_error "another backup of this cluster is running"
+
 story "the first one is not disturbed, and nothing of the second is left"
 expect_backup_status 0
 expect_backups main 1

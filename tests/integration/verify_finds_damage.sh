@@ -159,6 +159,23 @@ found foreign "$first/$bundle\$" "backup $first cannot be restored"
 rm "$objects/backup_manifest"
 found missing "$first/backup_manifest\$" .
 
+story "the trailer of a segment, section by section"
+for back in 40 100 200 400 700 1000 1400; do
+  file=$(stored main "$inside")
+  flip_byte "$file" $(($(size_of "$file") - back))
+  found corrupt "$inside\$" . --wal
+done
+
+story "without a catalog a lost manifest is still missed"
+rm -rf "$WORK/main/state" "$manifest"
+found missing "/$first\$" "backup $first cannot be restored"
+rm -rf "$WORK/main/state" "$manifest"
+start main
+backup main
+[[ -e $objects/$bundle ]] || fail "a backup removed the data of one that was published"
+stop main
+again
+
 story "a row of the catalog without a file, a file without a row"
 rm -rf "$WORK/main/state"
 pitr main catalog rebuild >/dev/null

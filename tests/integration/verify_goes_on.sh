@@ -70,7 +70,7 @@ pitr main backup >/dev/null 2>"$WORK/backup.err" &
 taker=$!
 for _ in 1 2 3 4; do
   before=$(find "$WORK/main/repository/wal" -type f | wc -l)
-  expect_status 0 pitr main verify --json
+  expect_status 0 pitr main verify --json --rate-limit $((rate * 5))
   (($(find "$WORK/main/repository/wal" -type f | wc -l) > before)) || fail "nothing was archived meanwhile"
 done
 touch "$WORK/enough"

@@ -27,8 +27,23 @@ HandMadeWal two_backups() {
   return wal;
 }
 
-std::string lost_segment(HandMadeWal& wal, std::uint64_t segment, TimelineId timeline = 1) {
-  return without_wal(wal.all(), timeline, lsn_in(segment, 0), lsn_in(segment + 1, 0));
+std::string key_of(TimelineId timeline, std::uint64_t segment) {
+  const SegmentName name = SegmentName::containing(timeline, lsn_in(segment, 0), testing::k1MiB);
+  return wal_key({.name = "main", .system_identifier = testing::kSystemIdentifier},
+                 *WalFileName::parse(name.to_string()));
+}
+
+// What the sentence says of one lost segment, others being lost as well.
+std::string lost_segment(HandMadeWal& wal, std::uint64_t segment, TimelineId timeline = 1,
+                         Losses losses = {}) {
+  losses.wal_keys.insert(key_of(timeline, segment));
+  return LostMoments(wal.all(), losses)
+      .without_wal(timeline, lsn_in(segment, 0), lsn_in(segment + 1, 0));
+}
+
+std::string lost_backup(HandMadeWal& wal, const std::string& id, Losses losses = {}) {
+  losses.backups.insert(id);
+  return LostMoments(wal.all(), losses).without_backup(id);
 }
 
 std::string between(int from, int to, TimelineId timeline = 1) {
@@ -83,21 +98,50 @@ TEST_CASE("a lost segment of a parent costs its children the same moments", "[ca
 
 TEST_CASE("a lost backup is made up for by an earlier one", "[catalog]") {
   HandMadeWal wal = two_backups();
-  CHECK(without_backup(wal.all(), "second") ==
+  CHECK(lost_backup(wal, "second") ==
         "backup second cannot be restored; moments on timeline 1 are reached from backup first "
         "instead");
 }
 
 TEST_CASE("a lost first backup costs the time up to the next one", "[catalog]") {
   HandMadeWal wal = two_backups();
-  CHECK(without_backup(wal.all(), "first") ==
-        "backup first cannot be restored; " + between(10, 50));
+  CHECK(lost_backup(wal, "first") == "backup first cannot be restored; " + between(10, 50));
 }
 
 TEST_CASE("a backup that nothing can be reached from costs only itself", "[catalog]") {
   HandMadeWal wal = two_backups();
   wal.add_backup("third", 1, lsn_in(20, 0x100), lsn_in(20, 0x200), 99);
-  CHECK(without_backup(wal.all(), "third") == "backup third cannot be restored");
+  CHECK(lost_backup(wal, "third") == "backup third cannot be restored");
+}
+
+TEST_CASE("what one loss costs depends on the others", "[catalog]") {
+  HandMadeWal wal = two_backups();
+  // Both backups: no moment is left, and nobody stands in for the other.
+  CHECK(lost_backup(wal, "second", {.wal_keys = {}, .backups = {"first"}}) ==
+        fmt::format("backup second cannot be restored; targets after {} on timeline 1 cannot be "
+                    "reached",
+                    to_local_text(at(50))));
+  // A segment between them: the first one does not reach the second one's moments.
+  CHECK(lost_backup(wal, "second", {.wal_keys = {key_of(1, 4)}, .backups = {}}) ==
+        fmt::format("backup second cannot be restored; targets after {} on timeline 1 cannot be "
+                    "reached",
+                    to_local_text(at(50))));
+  // Without the second backup a lost segment costs everything after it.
+  CHECK(lost_segment(wal, 4, 1, {.wal_keys = {}, .backups = {"second"}}) ==
+        fmt::format("targets after {} on timeline 1 cannot be reached", to_local_text(at(30))));
+  // Two segments: what is lost begins with the first and ends with the next backup.
+  CHECK(lost_segment(wal, 4, 1, {.wal_keys = {key_of(1, 3)}, .backups = {}}) == between(20, 50));
+}
+
+TEST_CASE("a segment that another one stands in for costs nothing", "[catalog]") {
+  HandMadeWal wal = two_backups();
+  wal.add_history(2, fmt::format("1\t{}\tno recovery target\n", format_lsn(lsn_in(9, 0x4000))));
+  wal.add(2, 9, {{.offset = kMiddle, .second = 98, .xid = 809}});
+  // The child's first segment begins with its parent's records: only timeline 1 is cut.
+  CHECK(lost_segment(wal, 9) ==
+        fmt::format("targets after {} on timeline 1 cannot be reached", to_local_text(at(80))));
+  CHECK(LostMoments::without_history(7) ==
+        "no target on timeline 7 can be reached, and others only with --timeline");
 }
 
 }  // namespace pitr
