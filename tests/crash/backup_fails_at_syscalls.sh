@@ -29,8 +29,7 @@ expect_restores() {
 # expect_backup_or_words: after a run with a fault. BACKUP is the one that is there before and after.
 expect_backup_or_words() {
   local before=$BACKUP after id
-  [[ $STATUS == [01] ]] || fail "$POINT: status $STATUS
-$(last_command)"
+  expect_status_of_pitr
   wait_until 10 "$POINT: the server out of backup mode" no_other_session main
   after=$(backups)
   grep -qx "$before" <<<"$after" || fail "$POINT: the backup before is lost: $after"

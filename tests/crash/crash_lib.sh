@@ -248,7 +248,11 @@ run_with_a_fault() {
 $(last_command)" ;;
     129 | 13? | 14? | 15?) fail "$POINT: it died, status $STATUS
 $(last_command)" ;;
-    *) grep -qE '^ERROR:  .' "$ERR" || lost_its_words || fail "$POINT: status $STATUS without a word
+    *)
+      grep -qE '^ERROR:  .' "$ERR" || lost_its_words || fail "$POINT: status $STATUS without a word
+$(last_command)"
+      # The configuration is right: what was not read must not pass for what is not there.
+      ! grep -qE 'ERROR: .*(is|not) configured' "$ERR" || fail "$POINT: it blames the configuration
 $(last_command)" ;;
   esac
 }
@@ -278,6 +282,13 @@ MET_COUNT=0
 DONE=0
 SAID=0
 UNMET=0
+
+# 2 is for a configuration that cannot be read, among others.
+expect_status_of_pitr() {
+  [[ $STATUS == [01] ]] || { [[ $STATUS == 2 ]] && grep -q "ERROR:  .*configuration file" "$ERR"; } ||
+    fail "$POINT: status $STATUS
+$(last_command)"
+}
 
 # expect_faults COUNT WHAT: so many were met at least.
 expect_faults() {

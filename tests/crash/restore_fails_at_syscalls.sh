@@ -31,8 +31,7 @@ expect_complete() {
 # expect_complete_or_words [older]: after a run with a fault.
 expect_complete_or_words() {
   local data=$WORK/copy/data
-  [[ $STATUS == [01] ]] || fail "$POINT: status $STATUS
-$(last_command)"
+  expect_status_of_pitr
   if [[ $STATUS == 0 ]]; then
     expect_complete
     return
