@@ -176,10 +176,17 @@ File DestinationTree::open_file(const std::string& path) {
 std::optional<File> DestinationTree::try_open_for_read(const std::string& path) {
   const auto [base, inside] = resolve(path);
   const int descriptor = open_beneath(base->descriptor(), inside, O_RDONLY | O_NONBLOCK, 0);
-  if (descriptor < 0) return std::nullopt;
+  if (descriptor < 0) {
+    // A link in its place or on the way, a device, a socket: no regular file.
+    for (const int known : {ENOENT, ENOTDIR, ELOOP, EXDEV, ENXIO}) {
+      if (errno == known) return std::nullopt;
+    }
+    throw_file_error("open file", root_ + "/" + path, errno);
+  }
   File file(descriptor, root_ + "/" + path);
   struct stat status {};
-  if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (fstat(descriptor, &status) != 0) throw_file_error("read", file.path(), errno);
+  if (!S_ISREG(status.st_mode)) return std::nullopt;
   return file;
 }
 

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -197,7 +198,12 @@ std::size_t place_rescued_wal(const ClusterRows& rows, const std::string& folder
   for (const HistoryFile& history : rows.histories) {
     const std::string name = history_file_name(history.timeline);
     const std::string path = folder + "/" + name;
-    if (access(path.c_str(), F_OK) == 0) copy_durably(path, wal_directory + "/" + name, owner);
+    struct stat status {};
+    if (stat(path.c_str(), &status) == 0) {
+      copy_durably(path, wal_directory + "/" + name, owner);
+    } else if (errno != ENOENT) {
+      throw_file_error("read", path, errno);
+    }
   }
   sync_directory(wal_directory);
   return placed;

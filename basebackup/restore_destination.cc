@@ -36,9 +36,12 @@ bool lies_in(const std::string& path, const std::string& folder) {
   return path == folder || path.starts_with(folder + "/");
 }
 
+// What cannot be asked for may be there, and be the only copy.
 bool exists(const std::string& path) {
   struct stat status {};
-  return lstat(path.c_str(), &status) == 0;
+  if (lstat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) throw_file_error("read", path, errno);
+  return false;
 }
 
 // Entries beside an interrupted restore's own mark.

@@ -27,7 +27,11 @@ void Session::load() {
 void Session::become_owner_of_data_directory() const {
   struct stat status {};
   const std::string& directory = config.cluster.data_directory;
-  if (geteuid() != 0 || directory.empty() || stat(directory.c_str(), &status) != 0) return;
+  if (geteuid() != 0 || directory.empty()) return;
+  if (stat(directory.c_str(), &status) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return;
+    throw_file_error("read data directory", directory, errno);
+  }
   if (status.st_uid == 0) return;
   const passwd* user = getpwuid(status.st_uid);
   const bool groups_set =

@@ -81,8 +81,11 @@ class Directory {
 
 bool is_directory(const std::string& path, const dirent& entry) {
   if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+  // A folder taken for a file would hide all that is stored in it.
   struct stat status {};
-  return lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  if (lstat(path.c_str(), &status) == 0) return S_ISDIR(status.st_mode);
+  if (errno != ENOENT) throw_file_error("read", path, errno);
+  return false;
 }
 
 class PosixSource : public ByteSource {

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include <dirent.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <liburing.h>
@@ -22,6 +24,12 @@ int real_fsync(int descriptor) asm("__real_fsync");
 int real_submit(io_uring* ring) asm("__real_io_uring_submit");
 int real_get_completion(io_uring* ring, io_uring_cqe** entry, unsigned submit, unsigned count,
                         sigset_t* mask) asm("__real___io_uring_get_cqe");
+int real_stat(const char* path, struct stat* status) asm("__real_stat64");
+int real_lstat(const char* path, struct stat* status) asm("__real_lstat64");
+int real_fstat(int descriptor, struct stat* status) asm("__real_fstat64");
+int real_fstatat(int folder, const char* path, struct stat* status,
+                 int flags) asm("__real_fstatat64");
+dirent* real_readdir(DIR* directory) asm("__real_readdir64");
 
 ssize_t faulty_pread(int descriptor, void* bytes, size_t length,
                      off64_t offset) asm("__wrap_pread64");
@@ -34,6 +42,12 @@ int faulty_fsync(int descriptor) asm("__wrap_fsync");
 int faulty_submit(io_uring* ring) asm("__wrap_io_uring_submit");
 int faulty_get_completion(io_uring* ring, io_uring_cqe** entry, unsigned submit, unsigned count,
                           sigset_t* mask) asm("__wrap___io_uring_get_cqe");
+int faulty_stat(const char* path, struct stat* status) asm("__wrap_stat64");
+int faulty_lstat(const char* path, struct stat* status) asm("__wrap_lstat64");
+int faulty_fstat(int descriptor, struct stat* status) asm("__wrap_fstat64");
+int faulty_fstatat(int folder, const char* path, struct stat* status,
+                   int flags) asm("__wrap_fstatat64");
+dirent* faulty_readdir(DIR* directory) asm("__wrap_readdir64");
 }
 
 namespace pitr::testing {
@@ -46,6 +60,7 @@ std::atomic<bool> happened = false;
 std::atomic<std::uint64_t> operations = 0;
 std::atomic<std::uint64_t> submissions = 0;
 std::atomic<std::uint64_t> waits = 0;
+std::atomic<std::uint64_t> stats = 0;
 
 bool is_due(std::atomic<std::uint64_t>& counter) {
   const std::uint64_t number = ++counter;
@@ -68,6 +83,13 @@ auto faulty(std::size_t length, const Call& call) -> decltype(call(length)) {
   const std::optional<int> error = next_operation(length);
   if (error.value_or(0) == 0) return call(length);
   errno = *error;
+  return -1;
+}
+
+template <typename Call>
+int faulty_status(const Call& call) {
+  if (!armed || wanted.kind != Fault::Kind::kStat || !is_due(stats)) return call();
+  errno = wanted.error;
   return -1;
 }
 
@@ -121,6 +143,7 @@ FaultInjection::FaultInjection(const Fault& fault) {
   operations = 0;
   submissions = 0;
   waits = 0;
+  stats = 0;
   armed = true;
 }
 
@@ -182,5 +205,28 @@ int faulty_get_completion(io_uring* ring, io_uring_cqe** entry, unsigned submit,
   using namespace pitr::testing;
   if (armed && wanted.kind == Fault::Kind::kWaitFails && is_due(waits)) return -wanted.error;
   return real_get_completion(ring, entry, submit, count, mask);
+}
+
+int faulty_stat(const char* path, struct stat* status) {
+  return pitr::testing::faulty_status([&] { return real_stat(path, status); });
+}
+
+int faulty_lstat(const char* path, struct stat* status) {
+  return pitr::testing::faulty_status([&] { return real_lstat(path, status); });
+}
+
+int faulty_fstat(int descriptor, struct stat* status) {
+  return pitr::testing::faulty_status([&] { return real_fstat(descriptor, status); });
+}
+
+int faulty_fstatat(int folder, const char* path, struct stat* status, int flags) {
+  return pitr::testing::faulty_status([&] { return real_fstatat(folder, path, status, flags); });
+}
+
+dirent* faulty_readdir(DIR* directory) {
+  using namespace pitr::testing;
+  dirent* entry = real_readdir(directory);
+  if (entry != nullptr && armed && wanted.kind == Fault::Kind::kStat) entry->d_type = DT_UNKNOWN;
+  return entry;
 }
 }

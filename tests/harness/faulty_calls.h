@@ -14,12 +14,14 @@ struct Fault {
     kNotTaken,   // io_uring_submit() takes nothing and returns -error
     kTakenLate,  // the same, and the next one takes only what this one did not
     kWaitFails,  // the wait for a completion returns -error at once
+    kStat,       // stat, lstat, fstat or fstatat fails with `error`; no entry of a directory tells
+                 // what it is, so that they are all asked
   };
 
   Kind kind = Kind::kError;
   int error = 0;
   // Operations (pread, pwrite, write, fsync, whether called plainly or given to an io_uring),
-  // submissions and waits are counted from 1, each by themselves, over all threads.
+  // submissions, waits and stats are counted from 1, each by themselves, over all threads.
   std::uint64_t number = 1;
   bool from_there_on = false;  // not only once
 };
