@@ -132,8 +132,8 @@ errors_of "io_uring_enter" "EINTR EAGAIN EBUSY ENOMEM"
 
 # fault_points FILE COUNT [PATTERN] -- command…: traces the command and notes in FILE a line "call
 # number error" for each way in which one of its calls can fail: COUNT points of each call with an error
-# each, or with LONG=1 all points. What the loader does before the program begins is left out, which
-# opens its configuration first of all.
+# each; with LONG=1 up to 150, and with all errors where there are no more than 40. What the loader does
+# before the program begins is left out, which opens its configuration first of all.
 fault_points() {
   local file=$1 count=$2 pattern='.*' calls
   shift 2
@@ -167,7 +167,8 @@ fault_points() {
         call = order[i]
         all = points[call]
         errors_here = split(errors[call], error, " ")
-        take = long == 1 || all < most ? all : most
+        if (long == 1) most = 150
+        take = all < most ? all : most
         for (j = 0; j < take; j++) {
           number = point[call, 1 + int((j + 0.5) * all / take)]
           every = long == 1 && all <= 40
