@@ -375,8 +375,8 @@ void run_extreme_lengths(const Wal& wal, const Run& run) {
   }
 }
 
-// A few bytes for each fork say that 2^20 blocks of it changed. There was a limit for one fork only,
-// so that 1572 bytes took 3.8 GB.
+// A few bytes for each fork say that 2^20 blocks of it changed. There was a limit for one fork
+// only, so that 1572 bytes took 3.8 GB.
 Bytes runs_of_all_blocks() {
   ByteWriter section;
   section.put(std::uint16_t{1});
