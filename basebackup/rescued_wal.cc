@@ -149,6 +149,21 @@ std::vector<WalFileName> list_rescued_files(const std::string& folder,
   return names;
 }
 
+std::vector<std::string> history_files_of_nobody(const std::string& folder,
+                                                 const ClusterIdentity& cluster) {
+  std::vector<std::string> nobodys;
+  const std::vector<WalFileName> ours = list_rescued_files(folder, cluster);
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto name = WalFileName::parse(entry.path().filename().string());
+    if (!name || name->kind != WalFileKind::kHistory) continue;
+    const bool is_ours = std::any_of(ours.begin(), ours.end(), [&](const WalFileName& other) {
+      return other.text == name->text;
+    });
+    if (!is_ours) nobodys.push_back(name->text);
+  }
+  return nobodys;
+}
+
 void add_rescued_wal(ClusterRows& rows, const std::string& folder) {
   for (const WalFileName& name : list_rescued_files(folder, rows.cluster.identity)) {
     const std::string path = folder + "/" + name.text;

@@ -18,6 +18,10 @@ std::vector<WalFileName> list_rescued_files(const std::string& folder,
 
 // Adds to the rows what the folder holds and the repository lacks: the plan then counts with it.
 // Files of another cluster are passed over with a warning.
+// The history files of a folder in which nothing says that it is this cluster's.
+std::vector<std::string> history_files_of_nobody(const std::string& folder,
+                                                 const ClusterIdentity& cluster);
+
 void add_rescued_wal(ClusterRows& rows, const std::string& folder);
 
 // Throws kUsage where pitr-restore would answer with something else than "not there" for a segment

@@ -110,14 +110,22 @@ bool holds_files_of_a_server(const std::string& place) {
   return false;
 }
 
-// Only the directory's own earlier tablespace may be written over.
-bool is_own_tablespace(const DestinationRequest& destination, std::uint32_t oid,
-                       const std::string& place) {
-  if (!destination.delta) return false;
+// Where the link of a data directory's tablespace leads; empty: there is none.
+std::string place_of_tablespace(const std::string& data_directory, std::uint32_t oid) {
   std::error_code error;
   const fs::path link =
-      fs::read_symlink(fmt::format("{}/pg_tblspc/{}", destination.directory, oid), error);
-  return !error && resolve_path(link.string()) == place;
+      fs::read_symlink(fmt::format("{}/pg_tblspc/{}", data_directory, oid), error);
+  return error ? "" : resolve_path(link.string());
+}
+
+// Only the directory's own earlier tablespace may be written over. The links of a copy lead to its
+// origin's.
+bool is_own_tablespace(const DestinationRequest& destination, const std::string& origin,
+                       std::uint32_t oid, const std::string& place) {
+  if (!destination.delta) return false;
+  const bool is_origins = !origin.empty() && resolve_path(origin) != destination.directory &&
+                          place_of_tablespace(origin, oid) == place;
+  return !is_origins && place_of_tablespace(destination.directory, oid) == place;
 }
 
 [[noreturn]] void refuse_without_map(const BackupSummary& backup,
@@ -134,13 +142,14 @@ bool is_own_tablespace(const DestinationRequest& destination, std::uint32_t oid,
 }
 
 void check_place(const std::string& place, const BackupTablespace& tablespace,
-                 const DestinationRequest& destination) {
+                 const std::string& origin, const DestinationRequest& destination) {
   refuse_overlap(place, destination.repository);
   if (lies_in(place, destination.directory) || lies_in(destination.directory, place)) {
     refuse(fmt::format("tablespace \"{}\" cannot go to \"{}\"", tablespace.path, place),
            "A tablespace's place and the data directory must lie outside each other.");
   }
-  if (holds_files_of_a_server(place) && !is_own_tablespace(destination, tablespace.oid, place)) {
+  if (holds_files_of_a_server(place) &&
+      !is_own_tablespace(destination, origin, tablespace.oid, place)) {
     refuse(fmt::format("tablespace \"{}\" cannot go to \"{}\"", tablespace.path, place),
            "The folder is not empty: it may be the one that a living server uses.",
            fmt::format("Choose another: --tablespace {}=NEW", tablespace.path));
@@ -246,7 +255,7 @@ std::map<std::uint32_t, std::string> place_tablespaces(const BackupSummary& back
       placed[tablespace.oid] = resolve_path(tablespace.path);
     }
     const std::string& place = placed[tablespace.oid];
-    check_place(place, tablespace, destination);
+    check_place(place, tablespace, backup.data_directory, destination);
     if (!places.insert(place).second) {
       refuse(fmt::format("two tablespaces cannot both go to \"{}\"", place), "");
     }

@@ -120,6 +120,28 @@ Lsn Server::current_lsn() {
   return to_lsn(query_row("SELECT pg_catalog.pg_current_wal_insert_lsn()")[0]);
 }
 
+Server::Privileges Server::privileges() {
+  Privileges privileges;
+  const Row role = query_row(
+      "SELECT rolsuper, rolreplication, pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')"
+      " FROM pg_catalog.pg_roles WHERE rolname = current_user");
+  privileges.is_superuser = role[0] == "t";
+  if (role[2] != "t") privileges.missing.emplace_back("membership in pg_read_all_settings");
+  const auto require = [&](const std::string& function) {
+    const Row may = query_row(fmt::format(
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.{}', 'EXECUTE')", function));
+    if (may[0] != "t") privileges.missing.push_back("EXECUTE on " + function);
+  };
+  require("pg_create_restore_point(text)");
+  require("pg_switch_wal()");
+  // A role with REPLICATION can take backups by stream without these.
+  if (role[1] == "t") return privileges;
+  require(version_ >= 15 ? "pg_backup_start(text, boolean)"
+                         : "pg_start_backup(text, boolean, boolean)");
+  require(version_ >= 15 ? "pg_backup_stop(boolean)" : "pg_stop_backup(boolean, boolean)");
+  return privileges;
+}
+
 std::optional<std::string> Server::acquire_backup_right() {
   // A lock of the session: it goes with the session, whatever happens to this process. Locks of
   // this kind are of one database each, and other backups may have come through another one.

@@ -66,6 +66,14 @@ class Server {
   std::string setting(const std::string& name);    // empty where there is no such setting
   std::vector<std::string> configuration_files();  // every file that a setting in force came from
 
+  // What the role lacks for backups and checks, in words; empty: nothing. And whether it is a
+  // superuser, which is more than pitr needs.
+  struct Privileges {
+    std::vector<std::string> missing;
+    bool is_superuser = false;
+  };
+  Privileges privileges();
+
   // Who else of us is taking a backup of this cluster; nothing: this session now holds the right
   // to.
   std::optional<std::string> acquire_backup_right();

@@ -496,7 +496,9 @@ bool TargetSearch::find_name(RecoveryPlan& plan) {
 
 bool TargetSearch::find_lsn(RecoveryPlan& plan) {
   const Lsn lsn = request_.target.lsn;
-  if (lsn < stop_lsn()) {
+  // Inclusive, recovery stops behind a record: the one that ends the backup is late enough.
+  const bool may_stop_behind = request_.target.inclusive && lsn >= candidate_.backup->start_lsn;
+  if (lsn < stop_lsn() && !(may_stop_behind && record_at(lsn).end >= stop_lsn())) {
     return refuse("before_backup",
                   fmt::format("{} lies before the end of backup \"{}\" at {}", format_lsn(lsn),
                               candidate_.backup->id, format_lsn(stop_lsn())));

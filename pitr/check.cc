@@ -91,6 +91,19 @@ std::string check_archive_settings(const BackupRequest& request, Server& server)
   return fmt::format("archive_mode = {}, archive_command = {}", facts.archive_mode, command);
 }
 
+std::string check_privileges(Server& server) {
+  const Server::Privileges privileges = server.privileges();
+  std::string missing;
+  for (const std::string& one : privileges.missing)
+    missing += (missing.empty() ? "" : ", ") + one;
+  if (!missing.empty()) {
+    fail("the role of cluster.connection lacks " + missing,
+         "GRANT it; docs/interface.md lists what the role needs.");
+  }
+  if (privileges.is_superuser) return "the role is a superuser, which is more than pitr needs";
+  return "the role has what checks and backups need";
+}
+
 std::string check_archiver(Server& server) {
   const ArchiverState archiver = server.archiver_state();
   if (archiver.is_failing) {
@@ -152,6 +165,7 @@ void run_checks(const Session& session, bool switch_segment, std::chrono::millis
   const BackupRequest request{.data_directory = config.cluster.data_directory, .cluster = cluster};
   const bool settings_right =
       checks.run("archive settings", [&] { return check_archive_settings(request, *server); });
+  checks.run("privileges", [&] { return check_privileges(*server); });
   checks.run("archiver", [&] { return check_archiver(*server); });
   if (!switch_segment) return;
   checks.run("history files", [&] { return check_history_files(session, *storage, cluster); });

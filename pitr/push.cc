@@ -12,6 +12,7 @@
 #include "basebackup/rescued_wal.h"
 #include "common/error.h"
 #include "common/exit_status.h"
+#include "common/log.h"
 #include "pitr/json_output.h"
 
 namespace pitr {
@@ -50,7 +51,15 @@ int run_push(Session& session, const std::string& folder) {
   if (!session.cluster.empty()) words.insert(words.end(), {"--cluster", session.cluster});
 
   std::vector<std::string> stored;
-  std::vector<std::string> refused;
+  std::vector<std::string> refused = history_files_of_nobody(folder, cluster.identity);
+  for (const std::string& name : refused) {
+    log_error({.kind = ErrorKind::kMismatch,
+               .message = fmt::format("\"{}\" does not say whose it is, and no segment of this "
+                                      "cluster lies beside it",
+                                      name),
+               .hint = fmt::format("If it is this cluster's: pitr-archive --rescued {}/{}", folder,
+                                   name)});
+  }
   for (const WalFileName& name : list_rescued_files(folder, cluster.identity)) {
     std::vector<std::string> call = words;
     call.push_back(folder + "/" + name.text);

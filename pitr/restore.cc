@@ -257,10 +257,23 @@ class Restoration {
     for (auto& option : parse_recovery_options(options_)) {
       settings_.extra.push_back(std::move(option));
     }
+    warn_of_environment(config);
     if (config.path.empty()) {
       log_warning(
           "no configuration file is in use: the server's environment must hold the same "
           "PITR_… variables for restore_command");
+    }
+  }
+
+  // What only our environment says, the server's restore_command would not know.
+  static void warn_of_environment(const Config& config) {
+    for (char** variable = environ; !config.path.empty() && *variable != nullptr; ++variable) {
+      const std::string_view text(*variable);
+      if (!text.starts_with("PITR_REPOSITORY_") && !text.starts_with("PITR_CLUSTER_")) continue;
+      log_warning(
+          fmt::format("{} is set beside the configuration file: the restored server's environment "
+                      "must hold it, too",
+                      text.substr(0, text.find('='))));
     }
   }
 

@@ -34,6 +34,19 @@ nagios 0 OK
 nagios 0 OK
 expect_equal "$lsn" "$(sql main 'SELECT pg_current_wal_insert_lsn()')" "the position in the WAL"
 
+story "a role with what pitr needs, and no more; without one of it, it is named"
+sql main "CREATE ROLE keeper LOGIN; GRANT pg_read_all_settings TO keeper;
+          GRANT EXECUTE ON FUNCTION pg_backup_start, pg_backup_stop, pg_create_restore_point, pg_switch_wal TO keeper"
+as_keeper() { PITR_CLUSTER_CONNECTION="host=$WORK/main dbname=postgres user=keeper" pitr main "$@"; }
+expect_status 0 as_keeper check
+expect_output "^ok +privileges: the role has"
+expect_status 0 as_keeper backup --method files
+sql main 'REVOKE EXECUTE ON FUNCTION pg_backup_start FROM keeper'
+expect_status 3 as_keeper check
+expect_output "^failed +privileges: .*EXECUTE on pg_backup_start"
+sql main 'ALTER ROLE keeper REPLICATION' # by stream, then
+expect_status 0 as_keeper check
+
 story "an archive_command that fails is named"
 settings main "archive_command = 'false # pitr'"
 sql main 'SELECT pg_reload_conf()' >/dev/null

@@ -144,6 +144,13 @@ expect_equal "['$foreign']" "$(json "$OUT" 'd["refused"]')" "refused"
 expect_equal "" "$(stored main "$foreign")" "the foreign segment"
 [[ -n $(stored main "$(segment_after "$half" -1)") ]] || fail "its neighbours were not stored"
 
+story "a history file alone does not say whose it is: refused in words, not passed over"
+mkdir "$WORK/alone"
+printf '1\t0/3000000\tno recovery target specified\n' >"$WORK/alone/00000002.history"
+expect_status 1 pitr main push --from "$WORK/alone" --json
+expect_equal "['00000002.history']" "$(json "$OUT" 'd["refused"]')" "refused"
+expect_error "^ERROR: .*00000002.history.* does not say whose it is"
+
 story "after a push a restore needs no --wal-from, but for the half segment's tail"
 rm -rf "$WORK/copy"
 restore_into main copy

@@ -69,6 +69,15 @@ recovered copy
 expect_equal "1000 500" "$(sql copy 'SELECT count(*) FROM in_one') $(sql copy 'SELECT count(*) FROM in_two')" "rows"
 stop copy
 
+story "a copy of the origin has links to the origin's own places: never written into, --delta or not"
+cp -a "$WORK/main/data" "$WORK/twin"
+rm -f "$WORK/twin/postmaster.pid"
+expect_status 2 pitr main restore --delta --to "$WORK/twin" --target-immediate --tablespace-original
+expect_error "cannot go to \"$WORK/space\"|cannot go to \"$WORK/space two\""
+expect_folder_unchanged "$WORK/space"
+expect_folder_unchanged "$WORK/space two"
+rm -rf "$WORK/twin"
+
 story "into the old places, when they are empty"
 stop main
 rm -r "$WORK/space" "$WORK/space two"/*
