@@ -241,7 +241,7 @@ operation_points() {
 run_with_a_fault() {
   STATUS=0
   LAST_COMMAND="$POINT: ${*: -6}"
-  { timeout --kill-after=5 30 "$@" >"$OUT" 2>"$ERR"; } 2>/dev/null || STATUS=$?
+  { timeout --kill-after=5 90 "$@" >"$OUT" 2>"$ERR"; } 2>/dev/null || STATUS=$?
   case $STATUS in
     0) ;;
     1) [[ $* != *pitr-restore* ]] || return 0 ;;& # an answer, not an error

@@ -23,10 +23,9 @@ rm -f "$WORK/archiving.\$!"
 ((status <= 128)) || status=1
 exit \$status
 END_OF_SCRIPT
-chmod +x "$WORK/archive"
 
 small_cluster main
-settings main "wal_keep_size = '4GB'" "archive_command = '$WORK/archive %p'" "max_wal_size = '64MB'"
+settings main "wal_keep_size = '4GB'" "archive_command = 'bash $WORK/archive %p'" "max_wal_size = '64MB'"
 sql main 'SELECT pg_reload_conf()' >/dev/null
 pgbench=("$PG_BIN/pgbench" -h "$WORK/main" -p 5432 -U postgres -d postgres)
 "${pgbench[@]}" -i -q -s 1 >/dev/null 2>&1
