@@ -146,7 +146,7 @@ void remove_database(const std::string& folder) {
 rocksdb::Status try_open(const std::string& folder, std::unique_ptr<rocksdb::DB>& database) {
   rocksdb::DB* opened = nullptr;
   try {
-    const rocksdb::Status status = rocksdb::DB::Open(catalog_options(), folder, &opened);
+    rocksdb::Status status = rocksdb::DB::Open(catalog_options(), folder, &opened);
     database.reset(opened);
     return status;
   } catch (const std::system_error& error) {  // it cannot start its threads

@@ -102,28 +102,30 @@ class ContentsCheck {
   SegmentIndexer indexer_;
 };
 
-void check(const StoredFile& file, const ClusterRecord& cluster, const std::string& key,
-           const StoredWalName& name, bool contents,
-           const std::function<void(std::uint64_t)>& before_read, const FindingConsumer& found,
-           VerifiedWalFile& verified) {
-  const bool has_pages = name.kind != StoredWalName::Kind::kBackupHistory;
-  const auto index = file.reader->section(kWalIndexSection);
-  if (has_pages && !index) {
-    found({.kind = FindingKind::kCorrupt, .object = key, .detail = "it has no WAL index"});
-    return;
-  }
-  if (!contents) {
-    if (has_pages) decode_index(*index);
-    return;
-  }
+// Returns how many raw bytes were read.
+std::uint64_t check_contents(const StoredFile& file, const ClusterRecord& cluster,
+                             const StoredWalName& name, const std::string& key,
+                             const std::function<void(std::uint64_t)>& before_read,
+                             const FindingConsumer& found) {
+  std::uint64_t bytes = 0;
   std::optional<ContentsCheck> check;
-  if (has_pages) check.emplace(cluster, name, file.reader->contents().raw_size);
+  if (name.kind != StoredWalName::Kind::kBackupHistory) {
+    check.emplace(cluster, name, file.reader->contents().raw_size);
+  }
   file.reader->read_all(1, [&](ByteSpan raw, std::uint64_t) {
     before_read(raw.size());
-    verified.bytes += raw.size();
+    bytes += raw.size();
     if (check) check->feed(raw);
   });
   if (check) check->finish(*file.reader, key, found);
+  return bytes;
+}
+
+bool has_index(const StoredFile& file, const StoredWalName& name) {
+  if (name.kind == StoredWalName::Kind::kBackupHistory) return true;
+  const auto index = file.reader->section(kWalIndexSection);
+  if (index) decode_index(*index);
+  return index.has_value();
 }
 
 }  // namespace
@@ -150,7 +152,11 @@ VerifiedWalFile verify_wal_file(Storage& storage, const ClusterRecord& cluster,
   }
   try {
     const auto file = open_stored_file(storage, key, cluster.key, last_part(key));
-    if (file) check(*file, cluster, key, *name, contents, before_read, found, verified);
+    if (file && !has_index(*file, *name)) {
+      found({.kind = FindingKind::kCorrupt, .object = key, .detail = "it has no WAL index"});
+    } else if (file && contents) {
+      verified.bytes = check_contents(*file, cluster, *name, key, before_read, found);
+    }
   } catch (const Error& error) {
     found(finding_of(error, key));
   }

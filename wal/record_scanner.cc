@@ -113,15 +113,10 @@ void RecordScanner::scan_records(ByteSpan page, std::size_t offset) {
       // Records start at multiples of eight, so the length is never cut by the end of a page.
       const std::uint32_t length =
           rest.size() < sizeof(std::uint32_t) ? 0 : load<std::uint32_t>(rest, 0);
-      if (length < kRecordHeaderSize || length > kLongestRecord) {
-        break_chain(start);
-        return note_records_behind(rest, start);
-      }
+      const bool is_possible = length >= kRecordHeaderSize && length <= kLongestRecord;
+      if (!is_possible) return break_chain_in_page(start, rest);
       if (length <= rest.size()) {
-        if (!take_whole_record(rest.first(length), start)) {
-          if (broke_) note_records_behind(rest, start);
-          return;
-        }
+        if (!take_whole_record(rest, length, start)) return;
         offset = align8(start + length) - position_;
         continue;
       }
@@ -150,12 +145,13 @@ void RecordScanner::scan_records(ByteSpan page, std::size_t offset) {
 }
 
 // A record that lies in one page: nothing of it is copied. False: the chain ends with it.
-bool RecordScanner::take_whole_record(ByteSpan record, Lsn start) {
+bool RecordScanner::take_whole_record(ByteSpan rest, std::uint32_t length, Lsn start) {
+  const ByteSpan record = rest.first(length);
   const ByteSpan header = record.first(kRecordHeaderSize);
   if (!header_is_plausible(header, start) ||
       crc32c_of_both(record.subspan(kRecordHeaderSize), header.first(kCrcOffset)) !=
           load<std::uint32_t>(header, kCrcOffset)) {
-    break_chain(start);
+    break_chain_in_page(start, rest);
     return false;
   }
   finish_record(record, start, start + record.size());
@@ -282,6 +278,12 @@ void RecordScanner::note_records_behind(ByteSpan bytes, Lsn start) {
       return;
     }
   }
+}
+
+// `rest` is what the page holds from `at` on.
+void RecordScanner::break_chain_in_page(Lsn at, ByteSpan rest) {
+  break_chain(at);
+  note_records_behind(rest, at);
 }
 
 void RecordScanner::break_chain(Lsn at) {

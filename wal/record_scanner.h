@@ -73,7 +73,7 @@ class RecordScanner {
   void scan_page(ByteSpan page);
   bool accept_page_header(const PageHeader& header);
   void scan_records(ByteSpan page, std::size_t offset);
-  bool take_whole_record(ByteSpan record, Lsn start);
+  bool take_whole_record(ByteSpan rest, std::uint32_t length, Lsn start);
   void begin_record(std::uint32_t length, Lsn start);
   std::size_t continue_record(ByteSpan rest);
   void keep_continuation(ByteSpan bytes);
@@ -82,6 +82,7 @@ class RecordScanner {
   void finish_continuation(Lsn end, ByteSpan behind);
   void finish_record(ByteSpan head, Lsn start, Lsn end);
   void break_chain(Lsn at);
+  void break_chain_in_page(Lsn at, ByteSpan rest);
   void note_records_behind(ByteSpan bytes, Lsn start);
   ByteSpan head_bytes() const { return ByteSpan(head_).first(head_size_); }
 

@@ -7,9 +7,14 @@
 # their times, restore points of the same name, an hour in which nothing happens, and a backup taken in it.
 # Then segments are missing.
 #
+# Some plans, on every timeline and around a gap, are carried out by real servers: they stop where the plan
+# says, with the rows of the log.
+#
 #     SEED=N PLANS=N   repeat a run; ask for more plans (1000, about half of them with gaps)
+#     CARRIED=N        how many are carried out (9; LONG=1: 60)
 source "$(dirname "$0")/truth_lib.sh"
 PLANS=${PLANS:-1000}
+CARRIED=${CARRIED:-$((${LONG:-0} == 1 ? 60 : 9))}
 
 # take SERVER LABEL: a backup, and what PostgreSQL notes of it.
 take() {
@@ -88,6 +93,7 @@ switch_and_wait main
 sql main CHECKPOINT
 before_back=$SEGMENT
 take main back
+after_back=$(insert_lsn main)
 skew $((-4 * hour))
 work main 1 100
 archived main 1
@@ -165,3 +171,34 @@ story "without $segment"
 agree_without "$segment"
 
 ((DISAGREEMENTS == 0)) || fail "plans and log do not agree"
+
+# carry_out NUMBER KIND [options]: the plan for the commit that was picked last.
+carry_out() {
+  local number=$1 kind=$2 value actions=(pause promote shutdown)
+  shift 2
+  case $kind in
+    time) value=$(at "$TIME") ;;
+    xid) value=$XID ;;
+    lsn) value=$LSN ;;
+  esac
+  if ((number % 2)); then set -- "$@" --exclusive; fi
+  recovery "${actions[number / 2 % 3]}" "$kind" "$value" "$@"
+  gone
+}
+
+story "carried out on each of the three timelines"
+kinds=(time xid lsn)
+for ((i = 0; i < CARRIED * 2 / 3; i++)); do
+  timeline=$((1 + i % 3))
+  if ((timeline == 1)); then pick commit 1 "$begin" "$end"; else pick commit $timeline "$(fork_of $timeline)"; fi
+  carry_out "$i" "${kinds[i / 3 % 3]}" --timeline $timeline
+done
+
+story "carried out with a gap between the backups: before it and behind it"
+kept=$(dirname "$(stored main "$before_back")")
+mv "$kept/$before_back" "$WORK/"
+for ((i = 0; i < CARRIED / 3; i++)); do
+  if ((i % 2)); then pick commit 1 "$begin" "$middle"; else pick commit 1 "$after_back" "$end"; fi
+  carry_out $((i / 2)) "${kinds[1 + i % 4 / 2]}" --timeline 1
+done
+mv "$WORK/$before_back" "$kept/"
