@@ -225,7 +225,8 @@ void TarReader::begin_member() {
                 .mode = static_cast<std::uint32_t>(tar_number(header, kModeOffset, 8) & 07777U),
                 .user = static_cast<std::uint32_t>(tar_number(header, kUserOffset, 8)),
                 .group = static_cast<std::uint32_t>(tar_number(header, kGroupOffset, 8)),
-                .modified_at = static_cast<std::int64_t>(tar_number(header, kTimeOffset, 12))};
+                .modified_at =
+                    from_unix_time(static_cast<std::int64_t>(tar_number(header, kTimeOffset, 12)))};
   header_.clear();
   while (member.path.ends_with('/'))
     member.path.pop_back();

@@ -12,6 +12,7 @@
 #include "basebackup/connection.h"
 #include "catalog/backup_summary.h"
 #include "common/bytes.h"
+#include "common/time.h"
 #include "wal/lsn.h"
 
 namespace pitr {
@@ -60,7 +61,7 @@ class TarReader {
     std::uint32_t mode = 0;
     std::uint32_t user = 0;
     std::uint32_t group = 0;
-    std::int64_t modified_at = 0;  // seconds since the Unix epoch
+    Instant modified_at;
   };
   struct Visitor {
     std::function<void(const Member&)> on_member;

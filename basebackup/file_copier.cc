@@ -26,6 +26,13 @@ std::optional<File> try_open(const std::string& path) {
   throw_file_error("open file", path, errno);
 }
 
+// A file system may keep seconds that no instant can be; those lose what lies behind the point.
+Instant modified_at(const struct stat& status) {
+  const Instant second = from_unix_time(status.st_mtim.tv_sec);
+  const std::chrono::microseconds rest(status.st_mtim.tv_nsec / 1000);
+  return second > Instant::max() - rest ? second : second + rest;
+}
+
 ManifestEntry describe(const ScannedEntry& scanned, const File& file) {
   struct stat status {};
   if (fstat(file.descriptor(), &status) != 0) throw_file_error("read", file.path(), errno);
@@ -34,8 +41,7 @@ ManifestEntry describe(const ScannedEntry& scanned, const File& file) {
           .mode = scanned.mode,
           .user = scanned.user,
           .group = scanned.group,
-          .modified_at = Instant(std::chrono::seconds(status.st_mtim.tv_sec) +
-                                 std::chrono::microseconds(status.st_mtim.tv_nsec / 1000)),
+          .modified_at = modified_at(status),
           .size = static_cast<std::uint64_t>(status.st_size)};
 }
 

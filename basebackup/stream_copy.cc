@@ -1,7 +1,6 @@
 #include "basebackup/stream_copy.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include <fmt/format.h>
 
@@ -48,7 +47,7 @@ void StreamCopy::begin_member(const TarReader::Member& member) {
             .mode = member.mode,
             .user = member.user,
             .group = member.group,
-            .modified_at = Instant(std::chrono::seconds(member.modified_at)),
+            .modified_at = member.modified_at,
             .size = member.size};
   const bool is_label = entry_.path == "backup_label";
   text_ = is_label                             ? &label_

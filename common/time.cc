@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -19,14 +20,28 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::seconds;
 
-constexpr std::int64_t kPostgresEpochSeconds = 946'684'800;  // 2000-01-01 00:00:00 UTC
+constexpr std::int64_t kPerSecond = 1'000'000;
+constexpr std::int64_t kPostgresEpoch = 946'684'800 * kPerSecond;  // 2000-01-01 00:00:00 UTC
 
-std::int64_t whole_seconds(Instant instant) {
-  return std::chrono::floor<seconds>(instant).time_since_epoch().count();
+// Not std::chrono::floor(): the second in which the first instants lie begins before them.
+std::int64_t microseconds_of_second(Instant instant) {
+  const std::int64_t rest = instant.time_since_epoch().count() % kPerSecond;
+  return rest < 0 ? rest + kPerSecond : rest;
 }
 
-std::int64_t microseconds_of_second(Instant instant) {
-  return (instant - std::chrono::floor<seconds>(instant)).count();
+std::int64_t whole_seconds(Instant instant) {
+  const std::int64_t count = instant.time_since_epoch().count();
+  return count / kPerSecond - (count % kPerSecond < 0 ? 1 : 0);
+}
+
+std::int64_t limit_towards(std::int64_t number) {
+  return number < 0 ? std::numeric_limits<std::int64_t>::min()
+                    : std::numeric_limits<std::int64_t>::max();
+}
+
+std::int64_t sum_within_limits(std::int64_t number, std::int64_t added) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(number, added, &sum) ? limit_towards(added) : sum;
 }
 
 // A date and a time of day without a zone.
@@ -275,12 +290,18 @@ std::optional<Instant> parse_ago(std::string_view text, Instant current) {
 
 Instant now() { return std::chrono::floor<microseconds>(std::chrono::system_clock::now()); }
 
+Instant from_unix_time(std::int64_t whole) {
+  std::int64_t count = 0;
+  if (__builtin_mul_overflow(whole, kPerSecond, &count)) count = limit_towards(whole);
+  return Instant(microseconds(count));
+}
+
 Instant from_postgres_time(std::int64_t microseconds_since_2000) {
-  return Instant(microseconds(microseconds_since_2000)) + seconds(kPostgresEpochSeconds);
+  return Instant(microseconds(sum_within_limits(microseconds_since_2000, kPostgresEpoch)));
 }
 
 std::int64_t to_postgres_time(Instant instant) {
-  return (instant - seconds(kPostgresEpochSeconds)).time_since_epoch().count();
+  return sum_within_limits(instant.time_since_epoch().count(), -kPostgresEpoch);
 }
 
 std::string to_utc_text(Instant instant) {

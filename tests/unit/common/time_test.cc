@@ -33,6 +33,22 @@ TEST_CASE("the epoch of PostgreSQL is 946684800 seconds after that of Unix", "[c
   CHECK(to_postgres_time(from_postgres_time(123'456'789)) == 123'456'789);
 }
 
+TEST_CASE("a moment that no instant can be becomes the nearest one", "[common]") {
+  CHECK(from_unix_time(1'795'352'607) == kMoment);
+  CHECK(from_unix_time(-1) == Instant(seconds(-1)));
+  CHECK(from_unix_time(INT64_MAX) == Instant::max());
+  CHECK(from_unix_time(INT64_MIN) == Instant::min());
+  CHECK(from_postgres_time(INT64_MAX) == Instant::max());
+  CHECK(to_postgres_time(Instant::min()) == INT64_MIN);
+}
+
+TEST_CASE("the first and the last instant are shown", "[common]") {
+  const EnvironmentVariable tz("TZ", "Europe/Berlin");
+  CHECK(to_utc_text(Instant::min()) == "-290308-12-21T19:59:05.224192Z");
+  CHECK(to_utc_text(Instant::max()) == "294247-01-10T04:00:54.775807Z");
+  CHECK(to_local_text(Instant::max()) == "294247-01-10 05:00:54.775807+01:00");
+}
+
 TEST_CASE("an instant is shown in UTC with microseconds", "[common]") {
   CHECK(to_utc_text(kMoment) == "2026-11-22T13:03:27.000000Z");
   CHECK(to_utc_text(kMoment + microseconds(5)) == "2026-11-22T13:03:27.000005Z");
