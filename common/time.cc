@@ -318,10 +318,14 @@ std::string to_local_text(Instant instant) {
   std::tm parts{};
   localtime_r(&time, &parts);
   const long offset = parts.tm_gmtoff < 0 ? -parts.tm_gmtoff : parts.tm_gmtoff;
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}{}{:02}:{:02}", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     microseconds_of_second(instant), parts.tm_gmtoff < 0 ? '-' : '+',
-                     offset / 3600, offset / 60 % 60);
+  std::string text =
+      fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}{}{:02}:{:02}", parts.tm_year + 1900,
+                  parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                  microseconds_of_second(instant), parts.tm_gmtoff < 0 ? '-' : '+', offset / 3600,
+                  offset / 60 % 60);
+  // A place's own mean time, before there were zones.
+  if (offset % 60 != 0) text += fmt::format(":{:02}", offset % 60);
+  return text;
 }
 
 Instant parse_instant(std::string_view text, Instant current) {

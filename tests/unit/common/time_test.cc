@@ -49,6 +49,13 @@ TEST_CASE("the first and the last instant are shown", "[common]") {
   CHECK(to_local_text(Instant::max()) == "294247-01-10 05:00:54.775807+01:00");
 }
 
+TEST_CASE("a time before there were zones is read back", "[common]") {
+  const EnvironmentVariable tz("TZ", "Europe/Berlin");
+  const Instant instant = read("1880-01-01T12:00:00Z");
+  CHECK(to_local_text(instant) == "1880-01-01 12:53:28.000000+00:53:28");
+  CHECK(read(to_local_text(instant)) == instant);
+}
+
 TEST_CASE("an instant is shown in UTC with microseconds", "[common]") {
   CHECK(to_utc_text(kMoment) == "2026-11-22T13:03:27.000000Z");
   CHECK(to_utc_text(kMoment + microseconds(5)) == "2026-11-22T13:03:27.000005Z");
