@@ -40,7 +40,9 @@ FileIdentity decode_identity(ByteSpan bytes) {
   identity.timeline = reader.get<TimelineId>();
   identity.cluster_name = reader.get_text();
   identity.name = reader.get_text();
-  if (!reader.ok() || version != kIdentityVersion || reader.remaining() != 0) {
+  // Every position is divided by the segment size.
+  const bool is_possible = is_valid_segment_size(identity.cluster.segment_size);
+  if (!reader.ok() || version != kIdentityVersion || reader.remaining() != 0 || !is_possible) {
     throw Error({.kind = ErrorKind::kCorrupt,
                  .message = "the identity section of a stored file is damaged"});
   }

@@ -50,6 +50,13 @@ TEST_CASE("an identity with a name that cannot be there takes no memory", "[stor
   CHECK(testing::error_kind_of([&] { decode_identity(bytes); }) == ErrorKind::kCorrupt);
 }
 
+TEST_CASE("an identity with an impossible segment size is damaged", "[storage]") {
+  FileIdentity impossible = identity();
+  impossible.cluster.segment_size = GENERATE(0U, 1U, 3U << 20, 1U << 31);
+  CHECK(testing::error_kind_of([&] { decode_identity(encode_identity(impossible)); }) ==
+        ErrorKind::kCorrupt);
+}
+
 TEST_CASE("an identity cut short or with something behind it is damaged", "[storage]") {
   const auto bytes = encode_identity(identity());
   for (std::size_t length = 0; length < bytes.size(); ++length) {
