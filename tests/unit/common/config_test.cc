@@ -335,6 +335,16 @@ TEST_CASE("an empty, foreign, binary or enormous file is refused", "[common]") {
 }
 
 // An abort is status 134, above 125: it ends PostgreSQL's archiver or a recovery.
+TEST_CASE("a letter beyond ASCII outside of quotes is refused", "[common]") {
+  const std::string text = GENERATE(as<std::string>(), "ä\n", "[archive]\njobs = é\n",
+                                    "[archive]\njobs = 2 é\n", "[archive]\njöbs = 2\n", "[Größe]\n",
+                                    "[repository]\nurl = “file:///x”\n", "x = \"\"\"\\\n§\"\"\"\n");
+  CAPTURE(text);
+  CHECK(testing::returns_in_child([&] {
+    if (refusal(text).kind != ErrorKind::kUsage) std::abort();
+  }));
+}
+
 TEST_CASE("no text makes the parser abort", "[common]") {
   const std::string text =
       GENERATE(as<std::string>(), "[[[", "[[[[x]]]]", "[a.[", "{[", "x = [[[", "x = {{",
