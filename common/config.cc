@@ -135,9 +135,10 @@ const std::vector<Option>& options() {
          return assign_absolute_path(c.cluster.data_directory, t);
        }},
       {"cluster", "connection", false,
-       [](Config& c, const std::string& t) {
+       [](Config& c, const std::string& t) -> Refusal {
+         if (t.find('\0') != std::string::npos) return "a text without a zero";  // libpq cuts there
          c.cluster.connection = t;
-         return Refusal();
+         return std::nullopt;
        }},
       {"repository", "url", false,
        [](Config& c, const std::string& t) { return assign_url(c.repository.url, t); }},

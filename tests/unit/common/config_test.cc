@@ -287,7 +287,8 @@ TEST_CASE("a cluster's name can be a part of every key", "[common]") {
 TEST_CASE("a path with a zero in it is refused: the system would cut it there", "[common]") {
   const std::string text = GENERATE("[repository]\nurl = \"file:///srv/\\u0000x\"\n",
                                     "[state]\ndirectory = \"/srv/\\u0000x\"\n",
-                                    "[cluster]\ndata_directory = \"/srv/\\u0000x\"\n");
+                                    "[cluster]\ndata_directory = \"/srv/\\u0000x\"\n",
+                                    "[cluster]\nconnection = \"dbname=x\\u0000\"\n");
   CHECK(error_of([&] { loaded(text); }).kind == ErrorKind::kUsage);
   CHECK_THAT(refusal(text).message, Catch::Contains("invalid value"));
 }
@@ -334,7 +335,6 @@ TEST_CASE("an empty, foreign, binary or enormous file is refused", "[common]") {
   CHECK(refusal(text).kind == ErrorKind::kUsage);
 }
 
-// An abort is status 134, above 125: it ends PostgreSQL's archiver or a recovery.
 TEST_CASE("a letter beyond ASCII outside of quotes is refused", "[common]") {
   const std::string text = GENERATE(as<std::string>(), "ä\n", "[archive]\njobs = é\n",
                                     "[archive]\njobs = 2 é\n", "[archive]\njöbs = 2\n", "[Größe]\n",
@@ -345,6 +345,7 @@ TEST_CASE("a letter beyond ASCII outside of quotes is refused", "[common]") {
   }));
 }
 
+// An abort is status 134, above 125: it ends PostgreSQL's archiver or a recovery.
 TEST_CASE("no text makes the parser abort", "[common]") {
   const std::string text =
       GENERATE(as<std::string>(), "[[[", "[[[[x]]]]", "[a.[", "{[", "x = [[[", "x = {{",
