@@ -121,18 +121,33 @@ std::string make_map_name(Instant taken_at) {
   return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
 }
 
+[[noreturn]] void throw_damaged(std::string detail) {
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .message = "a map of relations is damaged",
+               .detail = std::move(detail)});
+}
+
+// The library converts any number, and a fraction that does not fit is undefined.
+std::uint32_t get_oid(const Json& json, const char* key) {
+  const Json& number = json.at(key);
+  if (!number.is_number_unsigned() || number.get<std::uint64_t>() > UINT32_MAX) {
+    throw_damaged(fmt::format("\"{}\" is no OID.", key));
+  }
+  return number.get<std::uint32_t>();
+}
+
 void add_line(const Json& json, Instant taken_at, RelationNames& names) {
   if (json.contains("subscription")) return;
   const std::string name = json.at("name");
   if (json.contains("database")) {
-    names.add_database(json.at("database"), name);
+    names.add_database(get_oid(json, "database"), name);
   } else if (json.contains("schema")) {
-    names.add_schema(json.at("in"), json.at("schema"), name);
+    names.add_schema(get_oid(json, "in"), get_oid(json, "schema"), name);
   } else {
     const std::string kind = json.at("kind");
-    names.add({.database = json.at("in"),
-               .oid = json.at("relation"),
-               .file_number = json.at("file"),
+    names.add({.database = get_oid(json, "in"),
+               .oid = get_oid(json, "relation"),
+               .file_number = get_oid(json, "file"),
                .kind = kind.empty() ? '\0' : kind.front(),
                .schema = json.at("of"),
                .name = name},
@@ -197,6 +212,14 @@ RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& clus
   return counts;
 }
 
+void add_map_line(std::string_view line, Instant taken_at, RelationNames& names) {
+  try {
+    add_line(Json::parse(line), taken_at, names);
+  } catch (const Json::exception&) {
+    throw_damaged(fmt::format("It has the line \"{}\".", line.substr(0, 200)));
+  }
+}
+
 void read_relation_maps(Storage& storage, const ClusterRecord& cluster, RelationNames& names) {
   storage.list(map_folder(cluster.key), "", [&](const std::string& key) {
     pass_over_damage(key, [&] {
@@ -231,10 +254,10 @@ std::vector<std::string> read_subscriptions(Storage& storage, const ClusterRecor
       subscriptions.clear();
       std::map<std::uint32_t, std::string> databases;
       visit_map(*file, [&](const Json& line) {
-        if (line.contains("database")) databases[line.at("database")] = line.at("name");
+        if (line.contains("database")) databases[get_oid(line, "database")] = line.at("name");
         if (!line.contains("subscription")) return;
         const std::string name = line.at("subscription");
-        subscriptions.push_back(fmt::format("{} of {}", name, databases[line.at("in")]));
+        subscriptions.push_back(fmt::format("{} of {}", name, databases[get_oid(line, "in")]));
       });
     });
   }

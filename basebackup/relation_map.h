@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "catalog/relation_names.h"
@@ -20,6 +21,9 @@ struct RelationMapCounts {
 // map. `connection` is a libpq string. Throws kSystem when the server cannot answer.
 RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& cluster,
                                      const std::string& connection, const Compression& compression);
+
+// Gives the names of one line of a map to `names`. Throws kCorrupt for what no map has.
+void add_map_line(std::string_view line, Instant taken_at, RelationNames& names);
 
 // Gives the names of every stored map to `names`, in the order in which they were taken; a damaged
 // map is passed over with a warning.
