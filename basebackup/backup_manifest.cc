@@ -53,6 +53,13 @@ Number get_number(const Json& json, std::string_view line) {
   return static_cast<Number>(number);
 }
 
+Instant get_instant(const Json& json, std::string_view line) {
+  const bool fits = json.is_number_integer() &&
+                    (!json.is_number_unsigned() || json.get<std::uint64_t>() <= INT64_MAX);
+  if (!fits) throw_damaged(line);
+  return Instant(std::chrono::microseconds(json.get<std::int64_t>()));
+}
+
 void put_path(Json& json, const std::string& path, const char* key) {
   if (is_utf8(path)) {
     json[key] = path;
@@ -137,8 +144,7 @@ ManifestEntry parse_json_line(std::string_view line) {
       entry.type = ManifestEntry::Type::kTablespace;
       entry.target = get_path(json, "target");
     } else if (type == "file") {
-      entry.modified_at =
-          Instant(std::chrono::microseconds(json.at("modified_at").get<std::int64_t>()));
+      entry.modified_at = get_instant(json.at("modified_at"), line);
       entry.size = get_number<std::uint64_t>(json.at("size"), line);
       entry.crc32c = crc_from_text(json.at("crc32c"));
       const std::string hash = from_hex(json.at("xxh3").get<std::string>());

@@ -142,7 +142,9 @@ TEST_CASE("numbers that to_json_line() does not write are damaged", "[basebackup
   const std::string line = GENERATE(
       line_with("[26,4294967295]", "[-1,0]"), line_with("[26,4294967295]", "[26,4294967296]"),
       line_with("[26,4294967295]", "[1.5,0]"), line_with("[26,4294967295]", "[true,0]"),
-      line_with(",0,200,0]", ",-1,200,0]"), line_with("\"size\":300", "\"size\":300.0"));
+      line_with(",0,200,0]", ",-1,200,0]"), line_with("\"size\":300", "\"size\":300.0"),
+      line_with("1795000000123456", "1e300"), line_with("1795000000123456", "1.5"),
+      line_with("1795000000123456", "true"), line_with("1795000000123456", "9223372036854775808"));
   CAPTURE(line);
   CHECK(refusal(line) == ErrorKind::kCorrupt);
 }
