@@ -143,6 +143,7 @@ ManifestEntry parse_json_line(std::string_view line) {
     } else if (type == "tablespace") {
       entry.type = ManifestEntry::Type::kTablespace;
       entry.target = get_path(json, "target");
+      if (entry.target.find('\0') != std::string::npos) throw_damaged(line);
     } else if (type == "file") {
       entry.modified_at = get_instant(json.at("modified_at"), line);
       entry.size = get_number<std::uint64_t>(json.at("size"), line);

@@ -105,6 +105,14 @@ TEST_CASE("a path in hexadecimal that leads out is refused, too", "[basebackup]"
         ErrorKind::kCorrupt);
 }
 
+TEST_CASE("a tablespace's place with a NUL is refused: the link would end there", "[basebackup]") {
+  const ManifestEntry link{.type = ManifestEntry::Type::kTablespace,
+                           .path = "pg_tblspc/16384",
+                           .target = std::string("/fast\0/elsewhere", 16),
+                           .mode = 0777};
+  CHECK(refusal(to_json_line(link)) == ErrorKind::kCorrupt);
+}
+
 TEST_CASE("a line cut short is damaged", "[basebackup]") {
   const std::string whole = to_json_line(file_entry("base/1/1259"));
   for (std::size_t length = 0; length < whole.size() - 1; ++length) {
