@@ -58,9 +58,12 @@ StoredFile BackupContents::open_object(const std::string& object) const {
   const std::size_t slash = object.find('/');
   const std::string id = slash == std::string::npos ? backup_id_ : object.substr(0, slash);
   const std::string name = slash == std::string::npos ? object : object.substr(slash + 1);
-  auto file = open_stored_file(storage_, backup_object_key(cluster_, id, name), cluster_,
-                               fmt::format("{}/{}", id, name));
-  if (file) return std::move(*file);
+  const std::string key = backup_object_key(cluster_, id, name);
+  // No file can have another name.
+  if (is_key(key)) {
+    auto file = open_stored_file(storage_, key, cluster_, fmt::format("{}/{}", id, name));
+    if (file) return std::move(*file);
+  }
   throw Error({.kind = ErrorKind::kCorrupt,
                .message = fmt::format("object \"{}\" of backup \"{}\" is missing", name, id),
                .hint = "Restore from another base backup with --backup ID.",

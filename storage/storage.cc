@@ -8,7 +8,7 @@
 
 namespace pitr {
 
-void check_key(std::string_view key) {
+bool is_key(std::string_view key) {
   bool valid = !key.empty() && key.size() <= 1024;
   std::string_view rest = key;
   while (valid && !rest.empty()) {
@@ -19,10 +19,13 @@ void check_key(std::string_view key) {
             (is_last || !rest.empty()) &&
             std::all_of(part.begin(), part.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   }
-  if (!valid) {
-    throw Error({.kind = ErrorKind::kUsage,
-                 .message = fmt::format("\"{}\" is not the name of a stored file", key)});
-  }
+  return valid;
+}
+
+void check_key(std::string_view key) {
+  if (is_key(key)) return;
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("\"{}\" is not the name of a stored file", key)});
 }
 
 bool key_less(std::string_view a, std::string_view b) {

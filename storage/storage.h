@@ -70,9 +70,10 @@ class Storage {
   virtual std::size_t remove_abandoned(const std::string& folder) = 0;
 };
 
-// Throws kUsage for a text that is not a key (see above): absolute, with "." or "..", empty parts,
-// a part that begins with a dot, or unprintable characters.
-void check_key(std::string_view key);
+// False for a text that is not a key (see above): absolute, with "." or "..", empty parts, a part
+// that begins with a dot, or unprintable characters.
+bool is_key(std::string_view text);
+void check_key(std::string_view key);  // throws kUsage for what is none
 
 // The order in which list() visits: part by part, so that a folder's contents stay together.
 bool key_less(std::string_view a, std::string_view b);
