@@ -94,12 +94,28 @@ void BackupContents::read_files(const std::vector<const ManifestEntry*>& files,
   }
 }
 
+// Of files in the order of their positions. What is read in one pass belongs to one file.
+void BackupContents::refuse_overlap(const std::vector<const ManifestEntry*>& files) const {
+  std::uint64_t end = 0;
+  for (const ManifestEntry* file : files) {
+    const Extent& extent = file->extents.front();
+    if (extent.position < end) {
+      throw Error({.kind = ErrorKind::kCorrupt,
+                   .message = fmt::format("the manifest of backup \"{}\" is damaged", backup_id_),
+                   .detail = fmt::format("File \"{}\" begins inside another.", file->path),
+                   .hint = "Restore from another base backup with --backup ID."});
+    }
+    end = extent.position + extent.length;
+  }
+}
+
 // One pass over the object; each file takes its part of the raw contents as they come.
 void BackupContents::read_bundle(std::vector<const ManifestEntry*> files,
                                  const FileConsumer& consumer) const {
   std::sort(files.begin(), files.end(), [](const ManifestEntry* a, const ManifestEntry* b) {
     return a->extents.front().position < b->extents.front().position;
   });
+  refuse_overlap(files);
   const StoredFile object = open_object(object_of(*files.front()));
   auto next = files.begin();
   bool begun = false;

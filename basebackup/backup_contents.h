@@ -55,6 +55,7 @@ class BackupContents {
 
  private:
   void read_bundle(std::vector<const ManifestEntry*> files, const FileConsumer& consumer) const;
+  void refuse_overlap(const std::vector<const ManifestEntry*>& files) const;
   void read_large(const ManifestEntry& file, const FileConsumer& consumer) const;
 
   Storage& storage_;

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include "harness/child_process.h"
 #include "harness/errors.h"
 #include "harness/memory_bytes.h"
 #include "harness/wal_builder.h"
@@ -75,6 +76,18 @@ TEST_CASE("a file behind the end of its object is damaged", "[basebackup]") {
   const Backup backup;
   CHECK(error_kind_of([&] { backup.read({backup.file(2900, 101)}); }) == ErrorKind::kCorrupt);
   CHECK(error_kind_of([&] { backup.read({backup.file(5000, 1)}); }) == ErrorKind::kCorrupt);
+}
+
+// The second one's bytes had been read and dropped when it was its turn.
+TEST_CASE("files that overlap are damage, not an abort", "[basebackup]") {
+  const Backup backup;
+  const std::uint64_t position = GENERATE(0U, 50U, 599U);
+  CHECK(testing::returns_in_child([&] {
+    const auto kind = error_kind_of([&] {
+      backup.read({backup.file(0, 600), backup.file(position, 50)});
+    });
+    if (kind != ErrorKind::kCorrupt) std::abort();
+  }));
 }
 
 TEST_CASE("an object with a name that no stored file has is missing", "[basebackup]") {
