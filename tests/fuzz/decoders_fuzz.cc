@@ -3,9 +3,7 @@
 // and decoded to the same again.
 #include <algorithm>
 #include <array>
-#include <optional>
 
-#include "common/error.h"
 #include "fuzz/event_log.h"
 #include "fuzz/fuzz_input.h"
 #include "wal/control_file.h"
@@ -17,19 +15,6 @@
 namespace pitr::fuzzing {
 
 namespace {
-
-// Nothing where the bytes are refused.
-template <typename Decode>
-auto decoded(const Decode& decode) -> std::optional<decltype(decode())> {
-  try {
-    return decode();
-  } catch (const Error& error) {
-    require(!error.report().message.empty(), "an error without a message");
-    require(error.report().message.size() + error.report().detail.size() < 1024,
-            "an error with an endless message");
-    return std::nullopt;
-  }
-}
 
 void visit(const JoinedRecord& record) {
   require(!record.is_valid() || record.is_whole(), "a joined record is valid and not whole");

@@ -1,13 +1,16 @@
-// What the fuzz targets' inputs look like: record_reader_fuzz.cc and decoders_fuzz.cc read them,
-// the mutator, the seeds and the regressions write them.
+// What the fuzz targets' inputs look like: record_reader_fuzz.cc, decoders_fuzz.cc and
+// stored_fuzz.cc read them, the mutator, the seeds and the regressions write them.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/bytes.h"
+#include "common/error.h"
 #include "wal/lsn.h"
 #include "wal/page_header.h"
 
@@ -67,16 +70,59 @@ enum class Decoder : std::uint8_t {
 };
 constexpr std::uint8_t kDecoders = 9;
 
-inline std::vector<std::byte> decoder_input(Decoder decoder, ByteSpan bytes) {
+// What is read back from a repository, the state directory, a server or an operator: a byte that
+// says which one, then its bytes.
+enum class StoredDecoder : std::uint8_t {
+  kArchive,  // an archived file; the checksums, and what follows from its size, are made right
+  kRawArchive,
+  kIdentity,
+  kBackupSummary,
+  kJournalEntry,
+  kJournal,  // the file; magics, lengths and checksums are made right
+  kRawJournal,
+  kLogSummary,
+  kManifestLine,
+  kBackupFiles,  // lines of a manifest, whose files are read from two objects: stored_cases.h
+  kBackupLabel,
+  kMapLine,
+  kTar,  // bytes in a piece, less 1, in one byte, then the archive; the checksums are made right
+  kRawTar,
+  kConfiguration,
+  kTime,
+  kNumber,  // a size, a duration, an LSN, a key
+};
+constexpr std::uint8_t kStoredDecoders = 17;
+
+template <typename AnyDecoder>
+std::vector<std::byte> decoder_input(AnyDecoder decoder, ByteSpan bytes) {
   ByteWriter writer;
   writer.put(static_cast<std::uint8_t>(decoder));
   writer.put_bytes(bytes);
   return writer.take();
 }
 
+struct Case {
+  std::string name;
+  std::vector<std::byte> input;
+};
+
 // An invariant that does not hold. Nobody catches it under libFuzzer, which takes it for a crash.
 inline void require(bool holds, const char* what) {
   if (!holds) throw std::logic_error(what);
+}
+
+// Nothing where the bytes are refused, which only pitr::Error may do. `most_bytes` of what it says.
+template <typename Decode>
+auto decoded(const Decode& decode, std::size_t most_bytes = 1024)
+    -> std::optional<decltype(decode())> {
+  try {
+    return decode();
+  } catch (const Error& error) {
+    require(!error.report().message.empty(), "an error without a message");
+    require(error.report().message.size() + error.report().detail.size() < most_bytes,
+            "an error with an endless message");
+    return std::nullopt;
+  }
 }
 
 }  // namespace pitr::fuzzing

@@ -1,7 +1,7 @@
 // The fuzz targets, without libFuzzer, over inputs that are described here: WAL of every kind of
 // record, damaged at chosen places, and what the fuzzers found.
-//   fuzz_regressions                      runs all; prints and fails at the first that breaks
-//   fuzz_regressions --write READER DECODERS   puts the undamaged ones into two corpus folders
+//   fuzz_regressions              runs all; prints and fails at the first that breaks
+//   fuzz_regressions --write READER DECODERS STORED   puts the undamaged ones into corpus folders
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -12,13 +12,15 @@
 #include <fmt/format.h>
 
 #include "fuzz/fuzz_input.h"
+#include "fuzz/stored_cases.h"
 #include "fuzz/wal_repair.h"
 #include "harness/wal_builder.h"
 #include "wal/segment_index.h"
 
-// LLVMFuzzerTestOneInput() of record_reader_fuzz.cc and of decoders_fuzz.cc.
+// LLVMFuzzerTestOneInput() of record_reader_fuzz.cc, decoders_fuzz.cc, stored_fuzz.cc.
 extern "C" int fuzz_record_reader(const std::uint8_t* data, std::size_t size);
 extern "C" int fuzz_decoders(const std::uint8_t* data, std::size_t size);
+extern "C" int fuzz_stored(const std::uint8_t* data, std::size_t size);
 
 namespace pitr::fuzzing {
 
@@ -188,11 +190,6 @@ void add_every_kind(WalBuilder& wal) {
   wal.add(record_with_blocks(6));
   wal.add(record_with_blocks(33));
 }
-
-struct Case {
-  std::string name;
-  Bytes input;
-};
 
 struct Wal {
   std::string name;
@@ -466,6 +463,10 @@ std::size_t run_all() {
     ++count;
     call(fuzz_decoders, one);
   };
+  const Run read_stored = [&](const Case& one) {
+    ++count;
+    call(fuzz_stored, one);
+  };
   for (const Wal& wal : undamaged_wals()) {
     require_unchanged_by_repair(wal);
     read_wal(case_of(wal, "undamaged", wal.bytes));
@@ -480,10 +481,17 @@ std::size_t run_all() {
     decode(one);
     run_damaged_decoder_cases(one, decode);
   }
+  for (const Case& one : found_stored_cases())
+    read_stored(one);
+  for (const Case& one : undamaged_stored_cases()) {
+    read_stored(one);
+    run_damaged_decoder_cases(one, read_stored);
+  }
   return count;
 }
 
-void write_corpus(const std::string& reader_folder, const std::string& decoders_folder) {
+void write_corpus(const std::string& reader_folder, const std::string& decoders_folder,
+                  const std::string& stored_folder) {
   std::size_t number = 0;
   const auto write = [&](const std::string& folder, const Bytes& input) {
     std::ofstream file(fmt::format("{}/built-{:02}", folder, number++), std::ios::binary);
@@ -495,6 +503,10 @@ void write_corpus(const std::string& reader_folder, const std::string& decoders_
     write(reader_folder, reader_input(wal.options, wal.bytes));
   for (const Case& one : undamaged_decoder_cases())
     write(decoders_folder, one.input);
+  for (const auto& cases : {undamaged_stored_cases(), found_stored_cases()}) {
+    for (const Case& one : cases)
+      write(stored_folder, one.input);
+  }
 }
 
 }  // namespace
@@ -504,8 +516,8 @@ void write_corpus(const std::string& reader_folder, const std::string& decoders_
 int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   try {
-    if (arguments.size() == 3 && arguments[0] == "--write") {
-      pitr::fuzzing::write_corpus(arguments[1], arguments[2]);
+    if (arguments.size() == 4 && arguments[0] == "--write") {
+      pitr::fuzzing::write_corpus(arguments[1], arguments[2], arguments[3]);
     } else {
       fmt::print("{} inputs\n", pitr::fuzzing::run_all());
     }
