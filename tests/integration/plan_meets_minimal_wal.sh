@@ -90,7 +90,7 @@ story "PostgreSQL itself does not cross it: the same directory, with a later tar
 stop early
 sed -i "s/^recovery_target_time = .*/recovery_target_time = '$after'/" "$WORK/early/data/postgresql.auto.conf"
 expect_cannot_start early
-grep -q 'WAL was generated with wal_level=minimal, cannot continue recovering' "$WORK/early/start.log" ||
+grep -qE 'WAL was generated with "?wal_level=minimal"?, cannot continue recovering' "$WORK/early/start.log" ||
   fail "PostgreSQL says something else: $(cat "$WORK/early/start.log")"
 rm -r "${WORK:?}/early"
 
