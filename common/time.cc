@@ -290,9 +290,10 @@ std::optional<Instant> parse_ago(std::string_view text, Instant current) {
 
 Instant now() { return std::chrono::floor<microseconds>(std::chrono::system_clock::now()); }
 
-Instant from_unix_time(std::int64_t whole) {
+Instant from_unix_time(std::int64_t whole_seconds) {
   std::int64_t count = 0;
-  if (__builtin_mul_overflow(whole, kPerSecond, &count)) count = limit_towards(whole);
+  if (__builtin_mul_overflow(whole_seconds, kPerSecond, &count))
+    count = limit_towards(whole_seconds);
   return Instant(microseconds(count));
 }
 

@@ -13,7 +13,7 @@ using Instant = std::chrono::sys_time<std::chrono::microseconds>;
 Instant now();
 
 // Of what does not fit the nearest that does: it may come from damaged bytes.
-Instant from_unix_time(std::int64_t seconds);
+Instant from_unix_time(std::int64_t whole_seconds);
 // PostgreSQL counts microseconds since 2000-01-01 00:00 UTC (TimestampTz, datatype/timestamp.h).
 Instant from_postgres_time(std::int64_t microseconds);
 std::int64_t to_postgres_time(Instant instant);

@@ -72,7 +72,7 @@ class Storage {
 
 // False for a text that is not a key (see above): absolute, with "." or "..", empty parts, a part
 // that begins with a dot, or unprintable characters.
-bool is_key(std::string_view text);
+bool is_key(std::string_view key);
 void check_key(std::string_view key);  // throws kUsage for what is none
 
 // The order in which list() visits: part by part, so that a folder's contents stay together.

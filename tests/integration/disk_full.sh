@@ -1,7 +1,7 @@
 #!/bin/bash
 # The repository's disk is full: said in these words, nothing is acknowledged, and when there is
 # space again archiving goes on and nothing is lost.
-if [[ $(id -u) == 0 && -z ${OWN_MOUNTS-} ]]; then
+if [[ $(id -u) == 0 && -z ${OWN_MOUNTS-} ]] && unshare --mount true 2>/dev/null; then
   # A mount that nobody else sees, and that is gone with this script whatever happens.
   OWN_MOUNTS=1 exec unshare --mount -- bash "$0" "$@"
 fi

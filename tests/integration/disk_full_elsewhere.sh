@@ -1,7 +1,7 @@
 #!/bin/bash
 # A full disk under the state directory costs a warning, never an archived file or a backup. Under the
 # destination of a restore it ends the restore in words; the directory cannot start, and --delta goes on.
-if [[ $(id -u) == 0 && -z ${OWN_MOUNTS-} ]]; then
+if [[ $(id -u) == 0 && -z ${OWN_MOUNTS-} ]] && unshare --mount true 2>/dev/null; then
   # Mounts that nobody else sees, and that are gone with this script whatever happens.
   OWN_MOUNTS=1 exec unshare --mount -- bash "$0" "$@"
 fi
