@@ -96,7 +96,9 @@ std::optional<Instant> last_commit_in(const ClusterRows& rows, const BackupSumma
       is_known = is_known || has_commit_between(rows, log, unbroken, end);
     }
   }
-  if (!is_known) return std::nullopt;
+  // What is known may be later than the backup's end, by a clock that was put back.
+  if (!is_known && !greatest) return std::nullopt;
+  if (!is_known) return std::max(from_postgres_time(*greatest), backup.finished_at);
   if (!greatest) return backup.last_commit_at;
   const Instant before_start = from_postgres_time(*greatest);
   return std::max(backup.last_commit_at.value_or(before_start), before_start);
@@ -496,9 +498,7 @@ bool TargetSearch::find_name(RecoveryPlan& plan) {
 
 bool TargetSearch::find_lsn(RecoveryPlan& plan) {
   const Lsn lsn = request_.target.lsn;
-  // Inclusive, recovery stops behind a record: the one that ends the backup is late enough.
-  const bool may_stop_behind = request_.target.inclusive && lsn >= candidate_.backup->start_lsn;
-  if (lsn < stop_lsn() && !(may_stop_behind && record_at(lsn).end >= stop_lsn())) {
+  if (lsn < stop_lsn()) {
     return refuse("before_backup",
                   fmt::format("{} lies before the end of backup \"{}\" at {}", format_lsn(lsn),
                               candidate_.backup->id, format_lsn(stop_lsn())));

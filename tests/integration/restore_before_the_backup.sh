@@ -48,16 +48,3 @@ expect_equal "$first" "$(json "$OUT" 'd["backup"]')" "backup"
 recovered copy
 expect_equal "1 2" "$(sql copy "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
 crash copy
-
-story "an LSN at the record that ends a backup: right behind that record it is consistent, before it is not"
-lsn=$("$PG_BIN/pg_waldump" -p "$WORK/main/data/pg_wal" -r XLOG -s "$(json <(pitr main info --json) \
-  "[b['start_lsn'] for b in d['clusters'][0]['backups'] if b['id'] == '$second'][0]")" \
-  -e "$(sql main 'SELECT pg_current_wal_flush_lsn()')" 2>/dev/null |
-  sed -nE 's/.*lsn: ([0-9A-F/]+), .*BACKUP_END.*/\1/p' | head -n 1)
-[[ -n $lsn ]] || fail "pg_waldump shows no BACKUP_END"
-expect_status 3 pitr main restore --dry-run --target-lsn "$lsn" --exclusive --backup "$second"
-rm -rf "$WORK/copy"
-restore_into main copy --target-lsn "$lsn" --backup "$second"
-recovered copy
-expect_equal "1 2 3" "$(sql copy "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
-stop copy
