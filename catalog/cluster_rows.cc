@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "common/error.h"
+#include "common/log.h"
 #include "common/units.h"
 
 namespace pitr {
@@ -69,6 +71,20 @@ class LogReader {
 
   std::string folder(TimelineId timeline, std::uint32_t log) const {
     return fmt::format("{}/{:08X}", timeline_folder(cluster_.key, timeline), log);
+  }
+
+  // For a question that comes to a log later: what cannot be read now, and could before, is said.
+  LogRows read_again(TimelineId timeline, std::uint32_t log) {
+    std::vector<std::string> unreadable;
+    LogRows rows = read(timeline, log, unreadable);
+    for (const std::string& line : unreadable) {
+      if (said_.insert(line).second) log_warning(fmt::format("cannot be read: {}", line));
+    }
+    return rows;
+  }
+
+  void note_said(const std::vector<std::string>& unreadable) {
+    said_.insert(unreadable.begin(), unreadable.end());
   }
 
   LogRows read(TimelineId timeline, std::uint32_t log, std::vector<std::string>& unreadable) {
@@ -135,6 +151,9 @@ class LogReader {
       if (!storage_.open(key)) break;
       std::vector<std::string> unreadable;
       segments.push_back(read_row({.segment = name}, key, unreadable));
+      for (const std::string& line : unreadable) {
+        if (said_.insert(line).second) log_warning(fmt::format("cannot be read: {}", line));
+      }
       if (!record.join(segments.back().index)) break;
     }
     return segments;
@@ -143,6 +162,7 @@ class LogReader {
   Storage& storage_;
   ClusterRecord cluster_;
   RowCache cache_;
+  std::set<std::string> said_;                           // of what cannot be read
   std::unordered_map<std::string, WalFileEntry> known_;  // of the folder that is read
 };
 
@@ -187,9 +207,9 @@ WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache&
       if (summary.segments + summary.beginnings > 0) logs.push_back(summary);
     }
   }
+  reader->note_said(unreadable);
   return {std::move(logs), [reader](TimelineId timeline, std::uint32_t log) {
-            std::vector<std::string> known_already;
-            return reader->read(timeline, log, known_already);
+            return reader->read_again(timeline, log);
           }};
 }
 

@@ -427,6 +427,8 @@ int run_restore(Session& session, const RestoreOptions& options) {
   const auto storage = open_storage(session.config);
   const ClusterRecord cluster = session_cluster(session, *storage);
   ClusterRows rows = session_rows(session, *storage, cluster);
+  for (const std::string& unreadable : rows.unreadable)
+    log_warning(fmt::format("cannot be read: {}", unreadable));
   if (!options.wal_from.empty()) {
     add_rescued_wal(rows, rescued_folder(options));
     refuse_shadowed_wal(rows);
