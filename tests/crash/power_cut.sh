@@ -114,6 +114,11 @@ plan_cut() {
   echo "cut $CUT $1" >"$device/control"
 }
 
+# If so many were not written.
+cut_at_last() {
+  is_cut || echo "cut $CUT" 2>/dev/null >"$device/control" || is_cut
+}
+
 is_cut() { grep -q "^cut $CUT:" "$WORK/cuts"; }
 
 # Before what a failure says.
@@ -165,22 +170,21 @@ archive_by_hand() {
   expect_status 0 archive main "pg_wal/$SEGMENT"
 }
 
-last_acknowledged() { tail -n 1 "$acknowledged" | sed 's/.*pg_wal.//'; }
+# Of the segments; the server removes backup history files. Empty: there is none.
+last_acknowledged() { sed -n 's/.*pg_wal.\([0-9A-F]\{24\}\)$/\1/p' "$acknowledged" | tail -n 1; }
 
-# A line for each file that was acknowledged and is not given back as it was.
+# A line for each file that was acknowledged and is not given back as it was. One process for each, as
+# this happens after every cut.
 losses() {
-  local sum path name status
-  while read -r sum path; do
-    name=${path#pg_wal/}
-    status=0
-    rm -f "$WORK/fetched"
-    fetch main "$name" "$WORK/fetched" >"$OUT" 2>"$ERR" || status=$?
-    if [[ $status != 0 ]]; then
-      echo "$name: pitr-restore says $status, $(head -n 1 "$ERR")"
-    elif [[ $(sha256sum <"$WORK/fetched") != "$sum  -" ]]; then
-      echo "$name has other contents"
-    fi
-  done < <(sort -u "$acknowledged")
+  local path name
+  rm -rf "$WORK/given_back"
+  as_postgres mkdir -p "$WORK/given_back/pg_wal"
+  (cd "$WORK/main/data" && as_postgres bash "$WORK/give_back" <"$acknowledged")
+  (cd "$WORK/given_back" && { sha256sum --check --quiet "$acknowledged" 2>/dev/null || true; }) |
+    sort -u | while IFS=: read -r path _; do
+      name=${path#pg_wal/}
+      echo "$name: $(tail -n 1 "$WORK/given_back/$name.said"), $(head -n 1 "$WORK/given_back/$name.said")"
+    done
 }
 
 # answer: what info says but for the time of asking.
@@ -255,8 +259,9 @@ after_acknowledgements() {
 
 everything_archived() {
   rm "$hold"
-  switch_and_wait main
-  wait_until 20 "everything archived" nothing_to_archive main
+  switch main
+  wait_until 90 "segment $SEGMENT archived" archived_up_to main "$SEGMENT"
+  wait_until 90 "everything archived" nothing_to_archive main
 }
 
 # In the middle of one segment's way: afterwards it is there and whole, or it is not there at all, and
@@ -267,7 +272,7 @@ while_one_is_archived() {
   SEGMENT=$(next_segment)
   plan_cut $((1 + RANDOM % 400))
   archive main "pg_wal/$SEGMENT" >"$OUT" 2>"$ERR" || status=$?
-  is_cut || echo "cut $CUT" >"$device/control"
+  cut_at_last
   power_back
   # Acknowledged: then it must be there.
   [[ $status != 0 ]] || expect_fetched main "$SEGMENT" "$WORK/main/data/pg_wal/$SEGMENT"
@@ -286,7 +291,12 @@ while_one_is_archived() {
 # The catalog is written again and again, and the power goes in the middle of it.
 while_the_catalog_is_written() {
   plan_cut $((1 + RANDOM % 400))
-  wait_until 60 "the power cut" rebuild_until_cut
+  local tries
+  for ((tries = 0; tries < 30; tries++)); do
+    pitr main catalog rebuild >"$OUT" 2>"$ERR" || true
+    ! is_cut || break
+  done
+  cut_at_last
   power_back
   expect_nothing_lost "cut while the catalog is written"
   more_segments 1
@@ -294,11 +304,6 @@ while_the_catalog_is_written() {
   note "$SEGMENT"
   expect_status 0 pitr main catalog rebuild
   expect_nothing_lost "cut while the catalog is written, and rebuilt"
-}
-
-rebuild_until_cut() {
-  pitr main catalog rebuild || true
-  is_cut
 }
 
 begin_work() {
@@ -323,13 +328,20 @@ end_work() {
 while_archiving() {
   plan_cut $((1 + RANDOM % 12000))
   begin_work
-  wait_until 60 "the power cut" is_cut
+  local tries
+  for ((tries = 0; tries < 200; tries++)); do
+    ! is_cut || break
+    sleep 0.1
+  done
+  cut_at_last
   end_work
   power_back
   expect_nothing_lost "cut while archiving"
   [[ ! -s $backups ]] || expect_last_backup_restores
 
-  expect_status 0 archive main "pg_wal/$(last_acknowledged)"
+  local segment
+  segment=$(last_acknowledged)
+  [[ -z $segment ]] || expect_status 0 archive main "pg_wal/$segment"
   everything_archived
   wait_until 10 "no session of a killed backup" no_other_session main
   backup main
@@ -411,6 +423,14 @@ while [ -e "$hold" ]; do sleep 0.02; done
 "$PITR_BIN/pitr-archive" --config "$WORK/main/pitr.toml" "\$1" &&
   sha256sum "\$1" >>"$acknowledged"
 END
+cat >"$WORK/give_back" <<END
+export PITR_RESTORE_RETRY_TIME=50ms
+while read -r _ path; do
+  "$PITR_BIN/pitr-restore" --config "$WORK/main/pitr.toml" "\${path#pg_wal/}" \
+    "$WORK/given_back/\$path" 2>"$WORK/given_back/\${path#pg_wal/}.said"
+  echo "pitr-restore ended with \$?" >>"$WORK/given_back/\${path#pg_wal/}.said"
+done
+END
 cat >"$WORK/back_up" <<END
 # Backups, one after the other, until one fails; what pitr acknowledges is noted. A signal is meant for
 # pitr, and this ends after it: an orphan stays a zombie for a while, and passes for one that lives.
@@ -419,10 +439,16 @@ while [[ -z \${stop-} ]] && answer=\$(exec "$PITR_BIN/pitr" --config "$WORK/main
   sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' <<<"\$answer" >>"$backups"
 done
 END
-cat >"$WORK/work.sql" <<'END'
-INSERT INTO filled (contents) SELECT md5(random()::text) || repeat('pitr', 20) FROM generate_series(1, 300);
-SELECT pg_switch_wal();
-END
+# Not faster than it is archived: a busy machine would never catch up.
+cat >"$WORK/work.sql" <<'SQL'
+DO $$ BEGIN
+  IF (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') < 5 THEN
+    INSERT INTO filled (contents)
+      SELECT md5(random()::text) || repeat('pitr', 20) FROM generate_series(1, 300);
+    PERFORM pg_switch_wal();
+  END IF;
+END $$;
+SQL
 touch "$hold"
 new_cluster main --wal-segsize=1
 pitr_config main disk
