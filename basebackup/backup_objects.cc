@@ -1,5 +1,6 @@
 #include "basebackup/backup_objects.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,12 +21,16 @@ EncodeOptions manifest_options(Compression compression) {
   return {.compression = compression, .jobs = 1, .block_size = 64 * 1024};
 }
 
+// The owner last: without it, what is left of an interrupted removal would pass for a published
+// backup's data, and stay.
 void remove_objects(Storage& storage, const std::string& folder) {
   std::vector<std::string> keys;
   storage.list(folder, "", [&](const std::string& key) {
     keys.push_back(key);
     return true;
   });
+  std::stable_partition(keys.begin(), keys.end(),
+                        [](const std::string& key) { return last_part(key) != kOwnerObject; });
   for (const std::string& key : keys)
     storage.remove(key);
 }
