@@ -285,9 +285,10 @@ DONE=0
 SAID=0
 UNMET=0
 
-# 2 is for a configuration that cannot be read, among others.
+# expect_status_of_pitr [PATTERN]: 2 refuses before anything is touched, a configuration that cannot be
+# read or what else may be the message.
 expect_status_of_pitr() {
-  [[ $STATUS == [01] ]] || { [[ $STATUS == 2 ]] && grep -q "ERROR:  .*configuration file" "$ERR"; } ||
+  [[ $STATUS == [01] ]] || { [[ $STATUS == 2 ]] && grep -qE "ERROR:  .*configuration file${1:+|$1}" "$ERR"; } ||
     fail "$POINT: status $STATUS
 $(last_command)"
 }

@@ -31,7 +31,7 @@ expect_complete() {
 # expect_complete_or_words [older]: after a run with a fault.
 expect_complete_or_words() {
   local data=$WORK/copy/data
-  expect_status_of_pitr
+  expect_status_of_pitr "cannot be moved aside"
   if [[ $STATUS == 0 ]]; then
     expect_complete
     return
