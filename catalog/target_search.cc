@@ -493,12 +493,19 @@ bool TargetSearch::find_name(RecoveryPlan& plan) {
   plan.stop = {.kind = PlannedStop::Kind::kRestorePoint, .lsn = first.start, .time = first.time};
   stops_before_ = first.start;
   needed_until_ = first.end - 1;
+  spare_removals(plan);
   return true;
+}
+
+// Only the record that ends the backup makes it consistent; behind it an inclusive target may stop.
+bool TargetSearch::ends_backup(Lsn lsn) const {
+  if (!request_.target.inclusive || lsn < candidate_.backup->start_lsn) return false;
+  return record_at(lsn).end >= stop_lsn();
 }
 
 bool TargetSearch::find_lsn(RecoveryPlan& plan) {
   const Lsn lsn = request_.target.lsn;
-  if (lsn < stop_lsn()) {
+  if (lsn < stop_lsn() && !ends_backup(lsn)) {
     return refuse("before_backup",
                   fmt::format("{} lies before the end of backup \"{}\" at {}", format_lsn(lsn),
                               candidate_.backup->id, format_lsn(stop_lsn())));
@@ -522,7 +529,11 @@ bool TargetSearch::find_lsn(RecoveryPlan& plan) {
   // An inclusive target is replayed itself, whatever it is.
   stops_before_ = request_.target.inclusive ? stop.end : stop.start;
   needed_until_ = stop.end - 1;
-  if (request_.end_with_last_commit) end_with_last_commit(plan);
+  if (request_.end_with_last_commit) {
+    end_with_last_commit(plan);
+  } else {
+    spare_removals(plan);
+  }
   return true;
 }
 
@@ -547,8 +558,8 @@ Lsn TargetSearch::end_of(const TransactionEnd& transaction) const {
 
 // Between the last wanted commit and the stop an unwanted transaction may already have removed a
 // database's files, and before that have marked it as invalid in place (dropdb() in dbcommands.c
-// does, since 15.4). Then recovery must end with the last wanted commit.
-void TargetSearch::avoid_removals(RecoveryPlan& plan, Lsn stop) const {
+// does, since 15.4). Then recovery must end with the last wanted commit: true.
+bool TargetSearch::avoid_removals(RecoveryPlan& plan, Lsn stop) const {
   const Lsn after = std::max(plan.commit_before ? plan.commit_before->start : 0, stop_lsn());
   bool removes = false;
   path().visit(
@@ -563,11 +574,22 @@ void TargetSearch::avoid_removals(RecoveryPlan& plan, Lsn stop) const {
         std::for_each(index.tablespaces.begin(), index.tablespaces.end(), note);
         return !removes && segment.begin < stop;
       });
-  if (!removes) return;
+  if (!removes) return false;
   plan.written = {.kind = RecoveryTarget::Kind::kImmediate};
   if (plan.commit_before && plan.commit_before->start >= stop_lsn()) {
     plan.written = {.kind = RecoveryTarget::Kind::kLsn, .lsn = plan.commit_before->start};
   }
+  return true;
+}
+
+// The same for a target that names a place and not a transaction.
+void TargetSearch::spare_removals(RecoveryPlan& plan) {
+  if (!avoid_removals(plan, stops_before_)) return;
+  stop_at_commit(plan, stop_lsn());
+  plan.warnings.push_back(
+      "a database or tablespace was being dropped at the target: recovery ends with the last "
+      "commit "
+      "before, so that no file of it is missing");
 }
 
 // What replay meets before it stops, and an operator must know before it starts.

@@ -74,7 +74,9 @@ class TargetSearch {
   std::optional<TransactionEnd> last_commit_before_redo() const;
   void stop_at_commit(RecoveryPlan& plan, Lsn fallback);
   void end_with_last_commit(RecoveryPlan& plan) const;
-  void avoid_removals(RecoveryPlan& plan, Lsn stop) const;
+  bool avoid_removals(RecoveryPlan& plan, Lsn stop) const;
+  void spare_removals(RecoveryPlan& plan);
+  bool ends_backup(Lsn lsn) const;
   bool look_at_the_way(RecoveryPlan& plan);
   bool pass_parameters(RecoveryPlan& plan);
   void note_tablespaces(RecoveryPlan& plan) const;

@@ -22,20 +22,27 @@ bool parse_whole(std::string_view text, Number& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// Field 22 of /proc/<pid>/stat (proc(5)); the second one, in parentheses, may hold blanks.
-std::uint64_t start_of(std::int64_t pid) {
+struct ProcessState {
+  char state = '?';           // 'Z': it ended, and its parent did not ask for its status yet
+  std::uint64_t started = 0;  // clock ticks since boot; 0: unknown
+};
+
+// Fields 3 and 22 of /proc/<pid>/stat (proc(5)); the second one, in parentheses, may hold blanks.
+ProcessState state_of(std::int64_t pid) {
   const int descriptor = open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return 0;
+  if (descriptor < 0) return {};
   std::array<char, 1024> buffer{};
   const ssize_t length = read(descriptor, buffer.data(), buffer.size());
   close(descriptor);
   std::string_view text(buffer.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
   text.remove_prefix(std::min(text.size(), text.rfind(')') + 1));
+  ProcessState found;
+  if (text.size() > 1) found.state = text[1];
   constexpr int kBlanksBefore = 22 - 2;  // behind the second field
   for (int i = 0; i < kBlanksBefore; ++i)
     text.remove_prefix(std::min(text.size(), text.find(' ') + 1));
-  std::uint64_t ticks = 0;
-  return parse_whole(text.substr(0, text.find(' ')), ticks) ? ticks : 0;
+  if (!parse_whole(text.substr(0, text.find(' ')), found.started)) found.started = 0;
+  return found;
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ ProcessIdentity ProcessIdentity::self() {
   return {.host = host[0] == '\0' ? "localhost" : host.data(),
           .pid_namespace = known ? status.st_ino : 0,
           .pid = getpid(),
-          .started = start_of(getpid())};
+          .started = state_of(getpid()).started};
 }
 
 std::string ProcessIdentity::to_string() const {
@@ -81,8 +88,9 @@ bool ProcessIdentity::is_dead() const {
   if (host != own.host || pid_namespace != own.pid_namespace) return false;
   if (pid <= 0) return false;
   if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
-  const std::uint64_t now_there = started == 0 ? 0 : start_of(pid);
-  return now_there != 0 && now_there != started;
+  const ProcessState now_there = state_of(pid);
+  if (now_there.state == 'Z') return true;
+  return started != 0 && now_there.started != 0 && now_there.started != started;
 }
 
 }  // namespace pitr

@@ -7,6 +7,7 @@
 #     CLIENTS=N  of pgbench (4)
 #
 # It ends with a table as in docs/reliability.md. The disk needs room for as much as the WAL, and 8 GiB.
+[[ -z ${GIB-}${LONG-} ]] || export WORK_BELOW=${WORK_BELOW:-/tmp} # memory would not hold it
 source "$(dirname "$0")/crash_lib.sh"
 export PITR_RESTORE_RETRY_TIME=2s # for the restore_command of the servers started here
 export PGCONNECT_TIMEOUT=120   # pgbench leaves little for others

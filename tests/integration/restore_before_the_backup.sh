@@ -48,3 +48,40 @@ expect_equal "$first" "$(json "$OUT" 'd["backup"]')" "backup"
 recovered copy
 expect_equal "1 2" "$(sql copy "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
 crash copy
+
+# lsn_of RECORD FROM: where the first such record begins, as pg_waldump says.
+lsn_of() {
+  pg_waldump -p "$WORK/main/data/pg_wal" -s "$2" >"$WORK/waldump" 2>"$WORK/waldump.err" ||
+    grep -q "error in WAL record" "$WORK/waldump.err" || fail "pg_waldump: $(cat "$WORK/waldump.err")"
+  sed -n "s|.* lsn: \([0-9A-F/]*\), .*desc: $1.*|\1|p" "$WORK/waldump" | head -n 1
+}
+
+story "the record that ends a backup is the earliest inclusive target, and no exclusive one"
+sql main 'CREATE DATABASE kept'
+backup main
+third=$BACKUP
+pitr main info --json >"$WORK/info"
+started=$(json "$WORK/info" '[b for b in d["clusters"][0]["backups"] if b["id"] == "'"$third"'"][0]["start_lsn"]')
+ends=$(lsn_of BACKUP_END "$started")
+[[ -n $ends ]] || fail "pg_waldump finds no BACKUP_END"
+sql main 'INSERT INTO log VALUES (5)'
+dropping=$(sql main 'SELECT pg_current_wal_insert_lsn()')
+sql main 'DROP DATABASE kept'
+commit=$(lsn_of COMMIT "$(lsn_of DROP "$dropping")")
+[[ -n $commit ]] || fail "pg_waldump finds no commit of DROP DATABASE"
+sql main 'INSERT INTO log VALUES (6)'
+switch_and_wait main
+expect_status 3 pitr main restore --dry-run --backup "$third" --exclusive --target-lsn "$ends"
+restore_into main earliest --backup "$third" --target-lsn "$ends"
+recovered earliest
+expect_equal "1 2 3 4" "$(sql earliest "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
+crash earliest
+
+story "between a dropped database's files and its commit recovery ends with the commit before"
+restore_into main amid --exclusive --target-lsn "$commit" --action promote
+expect_error "WARNING: .*being dropped"
+start_copy amid
+wait_until 30 "the end of recovery" out_of_recovery amid
+expect_equal "1 2 3 4 5" "$(sql amid "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
+expect_equal kept "$("$PG_BIN/psql" -X -q -A -t -h "$WORK/amid" -U postgres -d kept -c 'SELECT current_database()')" "database"
+crash amid

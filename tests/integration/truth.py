@@ -857,9 +857,11 @@ class Candidate:
                 return "wal_gap", None, None, None
             return "xid_not_found" if kind == "xid" else "restore_point_not_found", None, None, None
         if kind == "lsn":
-            if target["lsn"] < self.backup.stop:
-                return "before_backup", None, None, None
             at = bisect.bisect_left(self.line.starts, target["lsn"])
+            ends_backup = target["inclusive"] and self.first <= at < self.behind and \
+                (at + 1 == len(self.line.starts) or self.line.starts[at + 1] >= self.backup.stop)
+            if target["lsn"] < self.backup.stop and not ends_backup:
+                return "before_backup", None, None, None
             if at >= self.behind:
                 return "wal_gap" if self.missing else "after_end", None, None, None
             return None, at + target["inclusive"], "lsn", records[at]

@@ -288,6 +288,55 @@ TEST_CASE("the end of the WAL is the gap when that is wanted", "[catalog]") {
   CHECK(plan.written.inclusive);
 }
 
+TEST_CASE("the record that ends a backup can be an inclusive target, not an exclusive one",
+          "[catalog]") {
+  HandMadeWal wal = usual();
+  WalReader reader = wal.reader();
+  const RecordPlace backup_end{.start = lsn_in(1, 0x1d8), .end = lsn_in(1, 0x200)};
+  reader.find_record = [&](const SegmentRow&, Lsn lsn) {
+    if (lsn <= lsn_in(1, 0x100))
+      return std::optional(RecordPlace{lsn_in(1, 0x100), lsn_in(1, 0x1d8)});
+    return std::optional(backup_end);
+  };
+  const auto plan = [&](Lsn lsn, bool inclusive) {
+    return plan_recovery(wal.all(), to_lsn(lsn, inclusive), reader);
+  };
+  for (const Lsn lsn : {backup_end.start, lsn_in(1, 0x101)}) {
+    const RecoveryPlan reached = plan(lsn, true);
+    REQUIRE(code(reached) == "reachable");
+    CHECK(reached.stop.lsn == backup_end.start);
+    CHECK(last_xid(reached) == 690);
+    CHECK(code(plan(lsn, false)) == "before_backup");
+  }
+  CHECK(code(plan(lsn_in(1, 0x100), true)) == "before_backup");
+}
+
+TEST_CASE("a target between a drop's removal of files and its commit ends with the commit before",
+          "[catalog]") {
+  HandMadeWal wal = usual();
+  SegmentIndex& index = wal.whole(1, 3).index;
+  index.databases.push_back({.start = lsn_in(3, 0x2000), .oid = 5, .is_drop = true});
+  index.restore_points.push_back(restore_point("amid", lsn_in(3, 0x3000), 35));
+  index.restore_points.push_back(restore_point("early", lsn_in(3, 0x1100), 31));
+  for (const PlanRequest& asked : {to_name("amid"), to_lsn(lsn_in(3, 0x3000), false)}) {
+    const RecoveryPlan plan = wal.plan(asked);
+    REQUIRE(code(plan) == "reachable");
+    CHECK(last_xid(plan) == 703);
+    CHECK(plan.written.kind == Kind::kLsn);
+    CHECK(plan.written.inclusive);
+    CHECK(plan.written.lsn == lsn_in(3, 0x1000));
+    CHECK(plan.stop.kind == PlannedStop::Kind::kCommit);
+    CHECK(plan.stop.xid == 703U);
+    CHECK(plan.warnings.size() == 1);
+  }
+  CHECK(wal.plan(to_name("early")).written.kind == Kind::kName);
+  // Once the drop has committed it is wanted.
+  const RecoveryPlan behind = wal.plan(to_lsn(lsn_in(3, kMiddle)));
+  CHECK(last_xid(behind) == 704);
+  CHECK(behind.written.lsn == lsn_in(3, kMiddle));
+  CHECK(behind.warnings.empty());
+}
+
 TEST_CASE("the future cannot be reached", "[catalog]") {
   HandMadeWal wal = usual();
   PlanRequest asked = to_time(200);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -61,6 +62,19 @@ TEST_CASE("a process that ended is dead", "[common]") {
   ProcessIdentity identity = ProcessIdentity::self();
   identity.pid = dead_process();
   CHECK(identity.is_dead());
+}
+
+TEST_CASE("a process that ended is dead although nobody has waited for it", "[common]") {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  siginfo_t ended{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+  ProcessIdentity identity = ProcessIdentity::self();
+  identity.pid = child;
+  CHECK(identity.is_dead());
+  identity.started = 0;
+  CHECK(identity.is_dead());
+  REQUIRE(waitpid(child, nullptr, 0) == child);
 }
 
 TEST_CASE("a process is dead when its number belongs to another one by now", "[common]") {
