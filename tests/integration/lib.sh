@@ -544,7 +544,7 @@ expect_cannot_start() {
     fail "PostgreSQL started on \"$1\" (status $status): $(cat "$WORK/$1/start.log")"
 }
 
-paused_at_target() { [[ $(sql "$1" 'SELECT pg_get_wal_replay_pause_state()') == paused ]]; }
+paused_at_target() { [[ $(sql "$1" 'SELECT pg_is_wal_replay_paused()') == t ]]; }
 
 # recovered COPY [postgres options]: starts it and waits until it has stopped at its target.
 recovered() {
@@ -560,8 +560,15 @@ promote() {
 # expect_sound COPY: of a copy that is out of recovery; it is stopped after.
 expect_sound() {
   wait_until 30 "the end of recovery" out_of_recovery "$1"
-  as_postgres "$PG_BIN/pg_amcheck" -a --install-missing -h "$WORK/$1" -p 5432 -U postgres \
-    >"$WORK/amcheck" 2>&1 || fail "pg_amcheck: $(cat "$WORK/amcheck")"
+  if [[ -x $PG_BIN/pg_amcheck ]]; then
+    as_postgres "$PG_BIN/pg_amcheck" -a --install-missing -h "$WORK/$1" -p 5432 -U postgres \
+      >"$WORK/amcheck" 2>&1 || fail "pg_amcheck: $(cat "$WORK/amcheck")"
+  else # before 14
+    sql "$1" "CREATE EXTENSION IF NOT EXISTS amcheck;
+              SELECT bt_index_parent_check(i.indexrelid, true)
+                FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+               WHERE a.amname = 'btree' AND c.relpersistence = 'p'" >"$WORK/amcheck"
+  fi
   stop "$1"
   if "$PG_BIN/pg_controldata" "$WORK/$1/data" | grep -q '^Data page checksum version: *[1-9]'; then
     as_postgres "$PG_BIN/pg_checksums" --check -D "$WORK/$1/data" >"$WORK/checksums" 2>&1 ||

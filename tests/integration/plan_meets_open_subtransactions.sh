@@ -91,7 +91,7 @@ ends() {
   restored "$1" "$2" pause
   start_copy "$2"
   wait_until 30 "the pause or the end of recovery" sql "$2" \
-    "SELECT 1 / (NOT pg_is_in_recovery() OR pg_get_wal_replay_pause_state() = 'paused')::int"
+    "SELECT 1 / (NOT pg_is_in_recovery() OR pg_is_wal_replay_paused())::int"
   HOW=promoted
   if in_recovery "$2"; then HOW=paused; fi
 }

@@ -26,8 +26,7 @@ archive_segments main 2
 story "recovery to a time before the DROP brings back exactly the rows of that time"
 recover copy "recovery_target_time = '$target'" "recovery_target_action = 'pause'" "hot_standby = on"
 start copy
-paused() { [[ $(sql copy 'SELECT pg_get_wal_replay_pause_state()') == paused ]]; }
-wait_until 30 "the target" paused
+wait_until 30 "the target" paused_at_target copy
 expect_equal "$counted" "$(sql copy 'SELECT count(*), sum(row) FROM counted')" "rows of counted"
 expect_equal "$filled" \
   "$(sql copy "SELECT count(*), sum(row), md5(string_agg(contents, '' ORDER BY row)) FROM filled")" \

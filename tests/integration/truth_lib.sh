@@ -99,7 +99,6 @@ at() { TZ=UTC printf '%(%Y-%m-%d %H:%M:%S)T.%06d+00' $(($1 / 1000000)) $(($1 % 1
 # lsn_before LSN: the byte before it.
 lsn_before() { printf '%s/%X\n' "${1%/*}" $((16#${1#*/} - 1)); }
 
-paused() { [[ $(sql "$1" 'SELECT pg_get_wal_replay_pause_state()') == paused ]]; }
 not_running() { ! running "$1"; }
 
 # plan ACTION KIND VALUE [--exclusive] [--timeline N] [more options of restore]: what pitr says and
@@ -159,7 +158,7 @@ settled() {
   case $1 in
     pause)
       start_recovered || fail "the server does not start: $(cat "$WORK/pg_ctl.log")"
-      wait_until 30 "the pause" paused "$RECOVERED"
+      wait_until 30 "the pause" paused_at_target "$RECOVERED"
       ;;
     promote)
       start_recovered || fail "the server does not start: $(cat "$WORK/pg_ctl.log")"
@@ -175,7 +174,7 @@ settled() {
       # It would do so again at every start: to look into it, it pauses there.
       start_recovered -c recovery_target_action=pause ||
         fail "the server does not start again: $(cat "$WORK/pg_ctl.log")"
-      wait_until 30 "the pause" paused "$RECOVERED"
+      wait_until 30 "the pause" paused_at_target "$RECOVERED"
       ;;
   esac
 }
