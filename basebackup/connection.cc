@@ -40,8 +40,10 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
   char* message = nullptr;
   PQconninfoOption* options = PQconninfoParse(connection.c_str(), &message);
   if (options == nullptr) {
-    const std::string reason = message != nullptr ? without_line_ends(message) : "out of memory";
+    std::string reason = message != nullptr ? without_line_ends(message) : "out of memory";
     PQfreemem(message);
+    // libpq quotes a part of the string, which may be the secret itself.
+    if (connection.find("pass") != std::string::npos) reason = "it cannot be parsed";
     throw Error(
         {.kind = ErrorKind::kUsage,
          .message = fmt::format("cluster.connection is not a connection string: {}", reason)});
@@ -62,6 +64,12 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
     const std::string_view keyword = option->keyword;
     if (option->val == nullptr || keyword == "application_name" || keyword == "replication")
       continue;
+    if (keyword == "password" || keyword == "sslpassword") {
+      PQconninfoFree(options);
+      throw Error({.kind = ErrorKind::kUsage,
+                   .message = "cluster.connection holds a password",
+                   .hint = "Put it into ~/.pgpass or a service file, which others cannot read."});
+    }
     if (keyword == "dbname" && !database.empty()) continue;
     keywords.push_back(option->keyword);
     values.push_back(option->val);

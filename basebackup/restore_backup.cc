@@ -76,6 +76,8 @@ RestoreCounts BackupRestore::write_files() {
   if (request_.delta) remove_what_is_not_in_the_backup();
   for (auto it = directory_modes_.rbegin(); it != directory_modes_.rend(); ++it) {
     tree_.set_directory_mode(it->first, it->second);
+    // initdb --allow-group-access: then the group may read all of it, or nothing.
+    if (it->first == "base" && (it->second & S_IRGRP) != 0) tree_.set_directory_mode(".", 0750);
   }
   return counts_;
 }

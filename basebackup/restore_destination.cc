@@ -326,6 +326,8 @@ std::string put_old_wal_aside(Storage& storage, const ClusterRecord& cluster,
   const bool moved_before = exists(aside);
   if (!exists(wal)) return moved_before ? aside : "";
   if (fs::is_symlink(wal)) {
+    log_info(fmt::format("pg_wal was a link to \"{}\": the link goes, what lies there stays",
+                         fs::read_symlink(wal).string()));
     if (unlink(wal.c_str()) != 0) throw_file_error("remove link", wal, errno);
     return moved_before ? aside : "";
   }

@@ -40,8 +40,9 @@ class Checks {
     } catch (const Error& error) {
       const ErrorReport& report = error.report();
       std::string message = report.message;
-      if (!report.detail.empty()) message += ". " + report.detail;
-      if (!report.hint.empty()) message += " " + report.hint;
+      for (const std::string& sentence : {report.detail, report.hint}) {
+        if (!sentence.empty()) message += (message.ends_with('.') ? " " : ". ") + sentence;
+      }
       const bool is_warning = report.kind == ErrorKind::kFinding;
       results_.push_back({name, is_warning ? "warning" : "failed", message});
       return is_warning;
