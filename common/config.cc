@@ -178,6 +178,8 @@ const std::vector<Option>& options() {
          c.io.ring = t == "auto" ? RingMode::kAuto : RingMode::kOff;
          return std::nullopt;
        }},
+      {"audit", "file", false,
+       [](Config& c, const std::string& t) { return assign_absolute_path(c.audit.file, t); }},
   };
   return all;
 }

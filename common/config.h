@@ -51,6 +51,10 @@ struct Config {
   struct {
     RingMode ring = RingMode::kAuto;
   } io;
+
+  struct {
+    std::string file;  // absolute; empty: audit.log in the state directory
+  } audit;
 };
 
 // Reads `path`, or $PITR_CONFIG, or /etc/pitr/pitr.toml, then lets PITR_<SECTION>_<KEY> override.

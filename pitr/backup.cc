@@ -8,7 +8,7 @@
 #include "common/exit_status.h"
 #include "common/log.h"
 #include "common/units.h"
-#include "pitr/json_output.h"
+#include "pitr/audit_log.h"
 #include "pitr/progress.h"
 
 namespace pitr {
@@ -60,15 +60,11 @@ void print_summary(const Session& session, const BackupSummary& summary) {
       format_lsn(summary.stop_lsn), summary.timeline));
 }
 
-}  // namespace
-
-int run_backup(Session& session, const BackupOptions& options) {
-  refuse_what_is_not_there(options);
-  session.load();
-  session.become_owner_of_data_directory();
+int take_backup(const Session& session, const BackupOptions& options, AuditRecord& record) {
   const Config& config = session.config;
   const auto storage = open_storage(config);
   const ClusterRecord cluster = session_cluster(session, *storage);
+  record.cluster = cluster.key;
   Server server(config.cluster.connection);
   Progress progress("backup", 0);
   const BackupMethod method = options.method.empty()
@@ -89,6 +85,10 @@ int run_backup(Session& session, const BackupOptions& options) {
       .fast_checkpoint = !options.spread_checkpoint,
       .on_progress = [&](std::uint64_t bytes) { progress.show(bytes); }};
   const BackupSummary summary = take_base_backup(request, server, *storage);
+  record.did = {{"backup", summary.id},
+                {"bytes", summary.size_bytes},
+                {"stored_bytes", summary.stored_bytes},
+                {"page_errors", summary.page_errors.size()}};
   try {
     store_relation_map(*storage, cluster, request.connection, request.compression);
   } catch (const Error& error) {
@@ -113,6 +113,16 @@ int run_backup(Session& session, const BackupOptions& options) {
                   "with them as they are",
                   summary.page_errors.size()));
   return kBadFinding;
+}
+
+}  // namespace
+
+int run_backup(Session& session, const BackupOptions& options) {
+  refuse_what_is_not_there(options);
+  session.load();
+  session.become_owner_of_data_directory();
+  return run_audited(session, "backup",
+                     [&](AuditRecord& record) { return take_backup(session, options, record); });
 }
 
 }  // namespace pitr

@@ -126,13 +126,13 @@ std::string describe_target(const RecoveryTarget& target) {
   return "the end of the WAL";
 }
 
+Json target_as_json(const RecoveryTarget& target) {
+  return {{"kind", kind_of(target)}, {"value", value_of(target)}, {"inclusive", target.inclusive}};
+}
+
 Json plan_as_json(const RecoveryPlan& plan) {
-  Json json = {{"format", 1},
-               {"target",
-                {{"kind", kind_of(plan.target)},
-                 {"value", value_of(plan.target)},
-                 {"inclusive", plan.target.inclusive}}},
-               {"reachable", plan.reachable()}};
+  Json json = {
+      {"format", 1}, {"target", target_as_json(plan.target)}, {"reachable", plan.reachable()}};
   json["reason"] = plan.reason
                        ? Json{{"code", plan.reason->code}, {"message", plan.reason->message}}
                        : Json(nullptr);

@@ -9,6 +9,7 @@
 namespace pitr {
 
 Json plan_as_json(const RecoveryPlan& plan);
+Json target_as_json(const RecoveryTarget& target);
 std::string plan_as_text(const RecoveryPlan& plan);
 
 // "2026-11-22 11:00:00.123456+01:00", "2/4000000", "transaction 742": the target as it was

@@ -1,7 +1,5 @@
 #include "pitr/restore.h"
 
-#include <algorithm>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,7 +18,9 @@
 #include "common/process.h"
 #include "common/units.h"
 #include "io/file.h"
+#include "pitr/audit_log.h"
 #include "pitr/before_drop.h"
+#include "pitr/cluster_choice.h"
 #include "pitr/plan_output.h"
 #include "pitr/progress.h"
 #include "pitr/recovery_target.h"
@@ -419,71 +419,37 @@ void warn_of_subscriptions(RecoveryPlan& plan, const RestoreOptions& options, St
       listed));
 }
 
-}  // namespace
-
-namespace {
-
-// Those of the same name with other system identifiers, from before pg_upgrade; newest first.
-std::vector<ClusterRecord> earlier_clusters(Storage& storage, const ClusterRecord& current) {
-  std::vector<ClusterRecord> earlier = list_clusters(storage);
-  std::erase_if(earlier, [&](const ClusterRecord& record) {
-    return record.key.name != current.key.name || record.key == current.key;
-  });
-  std::sort(earlier.begin(), earlier.end(), [](const ClusterRecord& a, const ClusterRecord& b) {
-    return a.created_at > b.created_at;
-  });
-  return earlier;
+void print_restored(const Session& session, const Restoration& restoration,
+                    const RecoveryPlan& plan) {
+  if (!session.json) {
+    print_output(restoration.report());
+    return;
+  }
+  Json json = plan_as_json(plan);
+  json["restored"] = {{"directory", restoration.directory()},
+                      {"files", restoration.counts().files},
+                      {"bytes", restoration.counts().bytes},
+                      {"files_kept", restoration.counts().files_kept},
+                      {"files_removed", restoration.counts().files_removed},
+                      {"wal_moved_to", json_text(restoration.wal_aside())},
+                      {"start_command", restoration.start_command()}};
+  print_json(json);
 }
 
-// Whether an earlier cluster holds what was asked for. Where its WAL just ends, nobody knows what
-// the current one committed before its first backup.
-bool serves(const Session& session, Storage& storage, const ClusterRecord& cluster,
-            const PlanRequest& request) {
-  const ClusterRows rows = session_rows(session, storage, cluster);
-  if (!request.backup_id.empty()) {
-    return std::any_of(rows.backups.begin(), rows.backups.end(),
-                       [&](const BackupSummary& backup) { return backup.id == request.backup_id; });
-  }
-  const RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(storage, cluster));
-  return plan.reachable() && plan.stop.kind != PlannedStop::Kind::kEndOfWal;
+// What the audit log tells of a restore; more is added as it goes on.
+Json request_as_json(const PlanRequest& request, const RestoreOptions& options) {
+  return {{"target", target_as_json(request.target)},
+          {"directory", resolve_path(options.to)},
+          {"backup", nullptr},
+          {"timeline", nullptr},
+          {"bytes", nullptr}};
 }
 
-// The current cluster, or the one before pg_upgrade that has the wanted backup or, where the
-// current one cannot know it, the wanted moment.
-ClusterRecord choose_cluster(const Session& session, Storage& storage, const PlanRequest& request) {
-  using Kind = RecoveryTarget::Kind;
-  const ClusterRecord current = session_cluster(session, storage);
-  const std::vector<ClusterRecord> earlier = earlier_clusters(storage, current);
-  const Kind kind = request.target.kind;
-  const bool is_newest = kind == Kind::kEnd || kind == Kind::kImmediate;
-  if (earlier.empty() || (is_newest && request.backup_id.empty())) return current;
-  const ClusterRows rows = session_rows(session, storage, current);
-  const RecoveryPlan plan = plan_recovery(rows, request, make_wal_reader(storage, current));
-  const std::string code = plan.reason ? plan.reason->code : "";
-  if (code != "before_backup" && code != "no_backup" && !code.ends_with("_not_found")) {
-    return current;
-  }
-  for (const ClusterRecord& cluster : earlier) {
-    if (!serves(session, storage, cluster, request)) continue;
-    log_warning(
-        fmt::format("this is the cluster before pg_upgrade, with system identifier {}: it needs "
-                    "the programs of "
-                    "PostgreSQL {}",
-                    cluster.key.system_identifier, cluster.identity.postgres_version));
-    return cluster;
-  }
-  return current;
-}
-
-}  // namespace
-
-int run_restore(Session& session, const RestoreOptions& options) {
-  check_options(options);
-  PlanRequest request = parse_plan_request(options, now());
-  if (options.standby) request.newest_timeline = true;
-  session.load();
+int plan_and_restore(const Session& session, const RestoreOptions& options, PlanRequest& request,
+                     AuditRecord& record) {
   const auto storage = open_storage(session.config);
   const ClusterRecord cluster = choose_cluster(session, *storage, request);
+  record.cluster = cluster.key;
   ClusterRows rows = session_rows(session, *storage, cluster);
   for (const std::string& unreadable : rows.unreadable)
     log_warning(fmt::format("cannot be read: {}", unreadable));
@@ -494,13 +460,14 @@ int run_restore(Session& session, const RestoreOptions& options) {
   if (!options.before_drop.empty()) {
     target_before_drop(request, options.before_drop, *storage, rows);
   }
+  if (!options.dry_run) record.did = request_as_json(request, options);
   const WalReader reader = make_wal_reader(*storage, cluster);
   RecoveryPlan plan = plan_recovery(rows, request, reader);
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
   if (!plan.reachable()) return answer_unreachable(session, options, plan);
-  if (plan.reachable()) choose_action(options, plan.written);
+  choose_action(options, plan.written);
   add_warnings(plan, options, past_last_commit);
   name_last_moment_before(plan, rows, reader);
   warn_of_subscriptions(plan, options, *storage, cluster);
@@ -512,22 +479,28 @@ int run_restore(Session& session, const RestoreOptions& options) {
     return kSuccess;
   }
 
+  record.did["backup"] = plan.backup->id;
+  record.did["timeline"] = plan.timeline;
   Restoration restoration(session, options, *storage, rows, plan);
   restoration.run();
-  if (session.json) {
-    Json json = plan_as_json(plan);
-    json["restored"] = {{"directory", restoration.directory()},
-                        {"files", restoration.counts().files},
-                        {"bytes", restoration.counts().bytes},
-                        {"files_kept", restoration.counts().files_kept},
-                        {"files_removed", restoration.counts().files_removed},
-                        {"wal_moved_to", json_text(restoration.wal_aside())},
-                        {"start_command", restoration.start_command()}};
-    print_json(json);
-  } else {
-    print_output(restoration.report());
-  }
+  record.did["bytes"] = restoration.counts().bytes;
+  print_restored(session, restoration, plan);
   return kSuccess;
+}
+
+}  // namespace
+
+int run_restore(Session& session, const RestoreOptions& options) {
+  check_options(options);
+  PlanRequest request = parse_plan_request(options, now());
+  if (options.standby) request.newest_timeline = true;
+  session.load();
+  const auto work = [&](AuditRecord& record) {
+    return plan_and_restore(session, options, request, record);
+  };
+  if (!options.dry_run) return run_audited(session, "restore", work);
+  AuditRecord unused;  // a question changes nothing
+  return work(unused);
 }
 
 }  // namespace pitr

@@ -10,7 +10,7 @@
 #include "common/exit_status.h"
 #include "common/log.h"
 #include "common/units.h"
-#include "pitr/json_output.h"
+#include "pitr/audit_log.h"
 #include "pitr/progress.h"
 #include "pitr/verification.h"
 
@@ -177,19 +177,11 @@ void print_as_text(const VerifyProgress& sum) {
   print_output(text);
 }
 
-}  // namespace
-
-int run_verify(Session& session, const VerifyOptions& options) {
-  parse_share(options.sample);
-  parse_rate(options.rate_limit);
-  if (options.backup.find('/') != std::string::npos) {
-    throw_invalid("backup", options.backup, "pitr info lists the backups.");
-  }
-  session.load();
-  session.become_owner_of_data_directory();
+int verify(const Session& session, const VerifyOptions& options, AuditRecord& record) {
   const auto storage = open_storage(session.config);
   VerifyProgress sum;
   const auto clusters = clusters_of(session, *storage, sum.findings);
+  if (clusters.size() == 1) record.cluster = clusters.front().key;
   find_lost_records(session, *storage, sum.findings);
   require_backup(options.backup, *storage, clusters);
   for (const ClusterRecord& cluster : clusters) {
@@ -200,12 +192,30 @@ int run_verify(Session& session, const VerifyOptions& options) {
     sum.findings_not_kept += verified.findings_not_kept;
     std::move(verified.findings.begin(), verified.findings.end(), std::back_inserter(sum.findings));
   }
+  record.did = {{"segments", sum.segments},
+                {"backup_files", sum.backup_files},
+                {"bytes", sum.bytes},
+                {"problems", sum.findings.size() + sum.findings_not_kept}};
   if (session.json) {
     print_as_json(sum);
   } else {
     print_as_text(sum);
   }
   return sum.findings.empty() ? kSuccess : kBadFinding;
+}
+
+}  // namespace
+
+int run_verify(Session& session, const VerifyOptions& options) {
+  parse_share(options.sample);
+  parse_rate(options.rate_limit);
+  if (options.backup.find('/') != std::string::npos) {
+    throw_invalid("backup", options.backup, "pitr info lists the backups.");
+  }
+  session.load();
+  session.become_owner_of_data_directory();
+  return run_audited(session, "verify",
+                     [&](AuditRecord& record) { return verify(session, options, record); });
 }
 
 }  // namespace pitr

@@ -84,6 +84,7 @@ TEST_CASE("a file with a repository alone gives every default", "[common]") {
   CHECK(config.backup.rate_limit_bytes_per_second == 0);
   CHECK(config.backup.wal_timeout == milliseconds(600'000));
   CHECK(config.io.ring == RingMode::kAuto);
+  CHECK(config.audit.file.empty());
 }
 
 TEST_CASE("every option of a file arrives in its place", "[common]") {
@@ -109,6 +110,8 @@ rate_limit = "100MiB"
 wal_timeout = "2h"
 [io]
 ring = "off"
+[audit]
+file = "/var/log/pitr/audit.log"
 [retention]
 )");
   CHECK(config.cluster.name == "east-1");
@@ -125,6 +128,7 @@ ring = "off"
   CHECK(config.backup.rate_limit_bytes_per_second == 104'857'600);
   CHECK(config.backup.wal_timeout == milliseconds(7'200'000));
   CHECK(config.io.ring == RingMode::kOff);
+  CHECK(config.audit.file == "/var/log/pitr/audit.log");
 }
 
 TEST_CASE("the environment overrides the file", "[common]") {
