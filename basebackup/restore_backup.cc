@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 
@@ -30,6 +31,31 @@ std::uint64_t path_hash(std::string_view path) { return xxh3_64(as_byte_span(pat
   throw Error({.kind = ErrorKind::kCorrupt,
                .message = fmt::format("file \"{}\" of backup \"{}\" fails its checksum", path, id),
                .hint = "Restore from another base backup with --backup ID."});
+}
+
+// Writes what differs from the file, page by page; `found` is memory to read into.
+std::uint64_t write_changes(const File& file, ByteSpan wanted, std::uint64_t offset,
+                            std::vector<std::byte>& found) {
+  constexpr std::size_t kPage = 8192;
+  found.resize(wanted.size());
+  const std::size_t there = file.read_at(offset, found);
+  const auto differs = [&](std::size_t at) {
+    const std::size_t length = std::min(kPage, wanted.size() - at);
+    return at + length > there || std::memcmp(&found[at], &wanted[at], length) != 0;
+  };
+  std::uint64_t written = 0;
+  for (std::size_t begin = 0; begin < wanted.size();) {
+    std::size_t end = begin;
+    while (end < wanted.size() && differs(end))
+      end += kPage;
+    end = std::min(end, wanted.size());
+    if (end > begin) {
+      file.write_at(offset + begin, wanted.subspan(begin, end - begin));
+      written += end - begin;
+    }
+    begin = end + kPage;  // the page at `end` is the same
+  }
+  return written;
 }
 
 }  // namespace
@@ -66,10 +92,8 @@ RestoreCounts BackupRestore::write_files() {
     workers_ = &workers;
     contents_.visit_manifest([this](ManifestEntry entry) { take_entry(std::move(entry)); });
     submit(grouper_.take_last());
-    while (!workers.empty()) {
-      const FileTask task = workers.take();
-      counts_.files_kept += task.counts.files_kept;
-    }
+    while (!workers.empty())
+      accept(workers.take());
     workers_ = nullptr;
   }
   write_side_files();
@@ -117,11 +141,15 @@ void BackupRestore::take_entry(ManifestEntry entry) {
 void BackupRestore::submit(FileGroup files) {
   if (files.empty()) return;
   if (workers_->full()) {
-    const FileTask task = workers_->take();
-    counts_.files_kept += task.counts.files_kept;
+    accept(workers_->take());
     if (request_.on_progress) request_.on_progress(counts_.bytes);
   }
   workers_->submit({.files = std::move(files), .counts = {}});
+}
+
+void BackupRestore::accept(const FileTask& task) {
+  counts_.files_kept += task.counts.files_kept;
+  counts_.bytes_written += task.counts.bytes_written;
 }
 
 void BackupRestore::restore_files(FileTask& task) {
@@ -133,21 +161,31 @@ void BackupRestore::restore_files(FileTask& task) {
       wanted.push_back(&entry);
     }
   }
-  write_contents(wanted);
+  task.counts.bytes_written = write_contents(wanted);
 }
 
-void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& files) {
+std::uint64_t BackupRestore::write_contents(const std::vector<const ManifestEntry*>& files) {
   std::optional<File> file;
+  std::vector<std::byte> found;
+  std::uint64_t written = 0;
   contents_.read_files(
-      files,
-      {.on_begin = [&](const ManifestEntry& entry) { file = tree_.open_file(entry.path); },
-       .on_bytes = [&](ByteSpan bytes, std::uint64_t offset) { file->write_at(offset, bytes); },
-       .on_end =
-           [&](const ManifestEntry& entry, bool intact) {
-             if (!intact) throw_bad_contents(entry.path, request_.backup.id);
-             finish_file(*file, entry);
-             file.reset();
-           }});
+      files, {.on_begin = [&](const ManifestEntry& entry) { file = tree_.open_file(entry.path); },
+              .on_bytes =
+                  [&](ByteSpan bytes, std::uint64_t offset) {
+                    if (request_.delta) {
+                      written += write_changes(*file, bytes, offset, found);
+                    } else {
+                      file->write_at(offset, bytes);
+                      written += bytes.size();
+                    }
+                  },
+              .on_end =
+                  [&](const ManifestEntry& entry, bool intact) {
+                    if (!intact) throw_bad_contents(entry.path, request_.backup.id);
+                    finish_file(*file, entry);
+                    file.reset();
+                  }});
+  return written;
 }
 
 bool BackupRestore::holds_already(const ManifestEntry& entry) {

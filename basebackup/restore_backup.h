@@ -38,7 +38,8 @@ struct RestoreBackupRequest {
 struct RestoreCounts {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t files_kept = 0;  // delta: held the backup's contents already
+  std::uint64_t bytes_written = 0;  // delta: of files that differ only the pages that do
+  std::uint64_t files_kept = 0;     // delta: held the backup's contents already
   std::uint64_t files_removed = 0;
 };
 
@@ -65,8 +66,10 @@ class BackupRestore {
 
   void take_entry(ManifestEntry entry);
   void submit(FileGroup files);
+  void accept(const FileTask& task);
   void restore_files(FileTask& task);
-  void write_contents(const std::vector<const ManifestEntry*>& files);
+  // Returns how many bytes were written.
+  std::uint64_t write_contents(const std::vector<const ManifestEntry*>& files);
   bool holds_already(const ManifestEntry& entry);
   void finish_file(const File& file, const ManifestEntry& entry);
   void write_side_files();

@@ -61,6 +61,16 @@ expect_status 0 pitr main restore --delta --to "$WORK/copy/data" --json --target
 expect_json "$OUT"
 expect_verified copy
 
+story "of a file that differs only the pages that do are written"
+cp "$WORK/copy/data/$kept" "$WORK/whole"
+flip_byte "$WORK/copy/data/$kept" 20000
+flip_byte "$WORK/copy/data/$kept" 900000
+expect_status 0 strace -f -y -e trace=pwrite64 -o "$WORK/writes" "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" \
+  restore --delta --to "$WORK/copy/data" --target-immediate
+expect_same_file "$WORK/whole" "$WORK/copy/data/$kept"
+expect_equal "8192 8192" "$(sed -n "s|.*/$kept>.* = \([0-9]*\)\$|\1|p" "$WORK/writes" | xargs)" "bytes written to $kept"
+expect_verified copy
+
 story "a restore that was killed goes on with --delta"
 mkdir "$WORK/killed"
 for delay in 0.03 0.06 0.1 0.15; do
