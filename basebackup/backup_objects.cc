@@ -51,6 +51,8 @@ BackupObject::BackupObject(Storage& storage, const FileIdentity& identity, const
                            EncodeBuffers& buffers)
     : identity_(identity),
       name_(last_part(key)),
+      storage_(storage),
+      key_(key),
       destination_(storage.create(key)),
       writer_(*destination_, buffers) {}
 
@@ -60,6 +62,7 @@ std::uint64_t BackupObject::commit() {
     throw Error({.kind = ErrorKind::kMismatch,
                  .message = fmt::format("\"{}\" exists already", identity_.name)});
   }
+  storage_.forget_cached(key_);  // it must not take the server's memory
   return writer_.stored_size();
 }
 

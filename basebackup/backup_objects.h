@@ -29,6 +29,8 @@ class BackupObject {
  private:
   FileIdentity identity_;
   std::string name_;
+  Storage& storage_;
+  std::string key_;
   std::unique_ptr<Destination> destination_;
   ArchiveWriter writer_;
 };

@@ -12,6 +12,7 @@
 
 #include "basebackup/page_checksum.h"
 #include "common/error.h"
+#include "io/page_cache.h"
 #include "wal/crc32c.h"
 
 namespace pitr {
@@ -72,6 +73,7 @@ void FileCopier::copy_bundle(const std::vector<ScannedEntry>& files, CopiedFiles
       grown.push_back(scanned);  // since it was listed: gets chunks of its own
       continue;
     }
+    const CachedPages cached(*file, 0, entry.size);
     small_.resize(entry.size);
     entry.size = file->read_at(0, small_);
     small_.resize(entry.size);
@@ -85,6 +87,7 @@ void FileCopier::copy_bundle(const std::vector<ScannedEntry>& files, CopiedFiles
                                .length = entry.size});
       object->writer().append(small_);
     }
+    cached.forget_others(*file);
     copied.entries.push_back(std::move(entry));
   }
   if (object->writer().raw_size() > 0) objects_.add_stored_bytes(object->commit());
@@ -103,6 +106,7 @@ void FileCopier::copy_large(const ScannedEntry& scanned, CopiedFiles& copied) {
   while (offset < entry.size) {
     const auto object = objects_.create_object("chunk", buffers_);
     const std::uint64_t wanted = std::min(kChunkSize, entry.size - offset);
+    const CachedPages cached(*file, offset, wanted);
     std::uint64_t position = offset;
     const std::uint64_t count =
         copy(*file, offset, wanted, ring_, object->writer(), [&](std::span<std::byte> raw) {
@@ -112,6 +116,7 @@ void FileCopier::copy_large(const ScannedEntry& scanned, CopiedFiles& copied) {
           hash.update(raw);
           position += raw.size();
         });
+    cached.forget_others(*file);
     if (count == 0) break;
     entry.extents.push_back({.object = object->name(), .length = count, .file_offset = offset});
     objects_.add_stored_bytes(object->commit());

@@ -109,6 +109,7 @@ class FoldersOnly : public Storage {
   std::unique_ptr<ByteSource> open(const std::string& key) override { refuse(key); }
   std::unique_ptr<Destination> create(const std::string& key) override { refuse(key); }
   void make_durable(const std::string& key) override { refuse(key); }
+  void forget_cached(const std::string& key) override { refuse(key); }
   bool remove(const std::string& key) override { refuse(key); }
   std::size_t remove_abandoned(const std::string& folder) override { refuse(folder); }
 

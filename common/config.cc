@@ -172,6 +172,12 @@ const std::vector<Option>& options() {
        }},
       {"backup", "wal_timeout", false,
        [](Config& c, const std::string& t) { return assign_duration(c.backup.wal_timeout, t); }},
+      {"backup", "priority", false,
+       [](Config& c, const std::string& t) -> Refusal {
+         if (t != "normal" && t != "low") return "\"normal\" or \"low\"";
+         c.backup.low_priority = t == "low";
+         return std::nullopt;
+       }},
       {"io", "ring", false,
        [](Config& c, const std::string& t) -> Refusal {
          if (t != "auto" && t != "off") return "\"auto\" or \"off\"";

@@ -46,6 +46,7 @@ struct Config {
     unsigned jobs = 2;                               // data files read at once
     std::uint64_t rate_limit_bytes_per_second = 0;   // 0: as fast as it goes
     std::chrono::milliseconds wal_timeout{600'000};  // wait for the backup's WAL to be archived
+    bool low_priority = false;                       // processor and disk first for others
   } backup;
 
   struct {

@@ -6,8 +6,11 @@
 #include <charconv>
 
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -91,6 +94,15 @@ bool ProcessIdentity::is_dead() const {
   const ProcessState now_there = state_of(pid);
   if (now_there.state == 'Z') return true;
   return started != 0 && now_there.started != 0 && now_there.started != started;
+}
+
+void lower_priority() {
+  constexpr int kNice = 10;
+  setpriority(PRIO_PROCESS, 0, kNice);
+  // The last of the ordinary ones. The idle class could wait for ever, with the server in backup
+  // mode.
+  constexpr int kLast = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7);
+  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, kLast);
 }
 
 }  // namespace pitr

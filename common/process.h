@@ -1,5 +1,5 @@
 // Who a process is, and whether it still lives: written into lock files and temporary names, so
-// that what a dead process left behind can be told from what a living one holds.
+// that what a dead process left behind can be told from what a living one holds. And its priority.
 #pragma once
 
 #include <cstdint>
@@ -27,5 +27,9 @@ struct ProcessIdentity {
   // True only when the process was one of this host and namespace and is gone.
   bool is_dead() const;
 };
+
+// The processor and the disk go to others first, from here on and for threads started after. What
+// the system refuses is left as it is.
+void lower_priority();
 
 }  // namespace pitr

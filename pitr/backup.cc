@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/units.h"
 #include "pitr/audit_log.h"
 #include "pitr/progress.h"
@@ -62,6 +63,7 @@ void print_summary(const Session& session, const BackupSummary& summary) {
 
 int take_backup(const Session& session, const BackupOptions& options, AuditRecord& record) {
   const Config& config = session.config;
+  if (config.backup.low_priority) lower_priority();
   const auto storage = open_storage(config);
   const ClusterRecord cluster = session_cluster(session, *storage);
   record.cluster = cluster.key;

@@ -121,6 +121,8 @@ class MemoryStorage : public Storage {
 
   void make_durable(const std::string& key) override { check_key(key); }
 
+  void forget_cached(const std::string& /*key*/) override {}
+
   bool remove(const std::string& key) override {
     check_key(key);
     const std::lock_guard lock(files_.mutex);

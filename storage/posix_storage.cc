@@ -18,6 +18,7 @@
 #include "common/error.h"
 #include "common/process.h"
 #include "io/file.h"
+#include "io/page_cache.h"
 #include "io/uring.h"
 
 namespace pitr {
@@ -287,6 +288,12 @@ class PosixStorage : public Storage {
          directory = parent_directory(directory)) {
       sync_directory(directory);
     }
+  }
+
+  void forget_cached(const std::string& key) override {
+    const std::string path = path_of(key);
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (descriptor >= 0) pitr::forget_cached(File(descriptor, path));
   }
 
   bool remove(const std::string& key) override {

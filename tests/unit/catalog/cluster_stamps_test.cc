@@ -49,6 +49,7 @@ class CountingStorage : public Storage {
     return found == stamps.end() ? std::nullopt : std::optional(found->second);
   }
   void make_durable(const std::string& key) override { inner_->make_durable(key); }
+  void forget_cached(const std::string& key) override { inner_->forget_cached(key); }
   bool remove(const std::string& key) override { return inner_->remove(key); }
   std::size_t remove_abandoned(const std::string& folder) override {
     return inner_->remove_abandoned(folder);

@@ -82,6 +82,7 @@ TEST_CASE("a file with a repository alone gives every default", "[common]") {
   CHECK(config.restore.standby_unreachable == StandbyUnreachable::kWait);
   CHECK(config.backup.jobs == 2);
   CHECK(config.backup.rate_limit_bytes_per_second == 0);
+  CHECK_FALSE(config.backup.low_priority);
   CHECK(config.backup.wal_timeout == milliseconds(600'000));
   CHECK(config.io.ring == RingMode::kAuto);
   CHECK(config.audit.file.empty());
@@ -107,6 +108,7 @@ standby_unreachable = "stop"
 [backup]
 jobs = 4
 rate_limit = "100MiB"
+priority = "low"
 wal_timeout = "2h"
 [io]
 ring = "off"
@@ -126,6 +128,7 @@ file = "/var/log/pitr/audit.log"
   CHECK(config.restore.standby_unreachable == StandbyUnreachable::kStop);
   CHECK(config.backup.jobs == 4);
   CHECK(config.backup.rate_limit_bytes_per_second == 104'857'600);
+  CHECK(config.backup.low_priority);
   CHECK(config.backup.wal_timeout == milliseconds(7'200'000));
   CHECK(config.io.ring == RingMode::kOff);
   CHECK(config.audit.file == "/var/log/pitr/audit.log");
