@@ -33,6 +33,14 @@ std::uint64_t path_hash(std::string_view path) { return xxh3_64(as_byte_span(pat
                .hint = "Restore from another base backup with --backup ID."});
 }
 
+// A large file gets its room at once: in few pieces, and a volume that is too small says so now.
+void make_room(const File& file, std::uint64_t size) {
+  constexpr std::uint64_t kLeast = 1ULL << 20;
+  if (size < kLeast) return;
+  const int result = fallocate(file.descriptor(), 0, 0, static_cast<off_t>(size));
+  if (result != 0 && errno == ENOSPC) throw_file_error("make room for file", file.path(), errno);
+}
+
 // Writes what differs from the file, page by page; `found` is memory to read into.
 std::uint64_t write_changes(const File& file, ByteSpan wanted, std::uint64_t offset,
                             std::vector<std::byte>& found) {
@@ -168,23 +176,27 @@ std::uint64_t BackupRestore::write_contents(const std::vector<const ManifestEntr
   std::optional<File> file;
   std::vector<std::byte> found;
   std::uint64_t written = 0;
-  contents_.read_files(
-      files, {.on_begin = [&](const ManifestEntry& entry) { file = tree_.open_file(entry.path); },
-              .on_bytes =
-                  [&](ByteSpan bytes, std::uint64_t offset) {
-                    if (request_.delta) {
-                      written += write_changes(*file, bytes, offset, found);
-                    } else {
-                      file->write_at(offset, bytes);
-                      written += bytes.size();
-                    }
-                  },
-              .on_end =
-                  [&](const ManifestEntry& entry, bool intact) {
-                    if (!intact) throw_bad_contents(entry.path, request_.backup.id);
-                    finish_file(*file, entry);
-                    file.reset();
-                  }});
+  contents_.read_files(files, {.on_begin =
+                                   [&](const ManifestEntry& entry) {
+                                     file = tree_.open_file(entry.path);
+                                     if (!request_.delta) make_room(*file, entry.size);
+                                   },
+                               .on_bytes =
+                                   [&](ByteSpan bytes, std::uint64_t offset) {
+                                     if (request_.delta) {
+                                       written += write_changes(*file, bytes, offset, found);
+                                     } else {
+                                       file->write_at(offset, bytes);
+                                       written += bytes.size();
+                                     }
+                                   },
+                               .on_end =
+                                   [&](const ManifestEntry& entry, bool intact) {
+                                     if (!intact)
+                                       throw_bad_contents(entry.path, request_.backup.id);
+                                     finish_file(*file, entry);
+                                     file.reset();
+                                   }});
   return written;
 }
 

@@ -96,7 +96,9 @@ class DirectoryCopy {
         }) {
     for (unsigned job = 0; job < request.jobs; ++job) {
       copiers_.push_back(std::make_unique<FileCopier>(
-          plan, objects, rate_limit_, EncodeOptions{.compression = request.compression},
+          plan, objects, rate_limit_,
+          // Two for each file, so that the last large one does not keep the others waiting.
+          EncodeOptions{.compression = request.compression, .jobs = std::min(request.jobs, 2U)},
           request.ring));
     }
   }
