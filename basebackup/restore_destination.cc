@@ -182,6 +182,7 @@ bool repository_holds_all(Storage& storage, const ClusterRecord& cluster, const 
   for (const auto& entry : fs::directory_iterator(wal)) {
     const std::string name = entry.path().filename().string();
     if (name == "archive_status" || name == "summaries") continue;  // PostgreSQL's own notes
+    if (name == kPrefetchFolder) continue;
     if (entry.is_directory()) return false;
     try {
       if (!repository_holds(storage, cluster, entry.path())) return false;

@@ -56,16 +56,19 @@ Refusal assign_absolute_path(std::string& value, const std::string& text) {
   return std::nullopt;
 }
 
-Refusal assign_jobs(unsigned& value, const std::string& text) {
-  constexpr unsigned kMostJobs = 64;
+Refusal assign_number(unsigned& value, const std::string& text, unsigned least, unsigned most) {
   unsigned number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 1 ||
-      number > kMostJobs) {
-    return fmt::format("a number from 1 to {}", kMostJobs);
+  if (error != std::errc() || end != text.data() + text.size() || number < least || number > most) {
+    return fmt::format("a number from {} to {}", least, most);
   }
   value = number;
   return std::nullopt;
+}
+
+Refusal assign_jobs(unsigned& value, const std::string& text) {
+  constexpr unsigned kMostJobs = 64;
+  return assign_number(value, text, 1, kMostJobs);
 }
 
 Refusal assign_duration(std::chrono::milliseconds& value, const std::string& text) {
@@ -160,6 +163,10 @@ const std::vector<Option>& options() {
          c.restore.standby_unreachable =
              t == "wait" ? StandbyUnreachable::kWait : StandbyUnreachable::kStop;
          return std::nullopt;
+       }},
+      {"restore", "prefetch", true,
+       [](Config& c, const std::string& t) {
+         return assign_number(c.restore.prefetch, t, 0, kMostPrefetched);
        }},
       {"backup", "jobs", true,
        [](Config& c, const std::string& t) { return assign_jobs(c.backup.jobs, t); }},

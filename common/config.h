@@ -14,6 +14,8 @@ enum class StandbyUnreachable { kWait, kStop };
 
 enum class RingMode { kAuto, kOff };
 
+constexpr unsigned kMostPrefetched = 1024;  // segments that restore.prefetch may ask for
+
 struct Config {
   std::string path;  // absolute path of the file read; empty when the environment alone sufficed
 
@@ -40,6 +42,7 @@ struct Config {
     unsigned jobs = 2;                             // threads that read, verify and write
     std::chrono::milliseconds retry_time{10'000};  // how long a failing repository is asked again
     StandbyUnreachable standby_unreachable = StandbyUnreachable::kWait;
+    unsigned prefetch = 16;  // segments fetched ahead of recovery at most; 0: none
   } restore;
 
   struct {

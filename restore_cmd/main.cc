@@ -17,6 +17,7 @@
 #include "common/program_options.h"
 #include "common/run_command.h"
 #include "io/file.h"
+#include "restore_cmd/prefetch.h"
 #include "restore_cmd/restore_file.h"
 #include "storage/history_cache.h"
 
@@ -67,12 +68,9 @@ void refuse_options_of_pitr_restore(int argc, char** argv) {
   }
 }
 
-std::optional<std::uint64_t> system_identifier_here() {
-  std::string contents;
-  if (!try_read_whole_file("global/pg_control", contents) || contents.size() < 8) {
-    return std::nullopt;
-  }
-  return load<std::uint64_t>(as_byte_span(contents), 0);
+std::optional<std::uint64_t> system_identifier_in(const std::string& control_file) {
+  if (control_file.size() < sizeof(std::uint64_t)) return std::nullopt;
+  return load<std::uint64_t>(as_byte_span(control_file), 0);
 }
 
 WalFileName parse_wal_file_name(const std::string& text) {
@@ -230,13 +228,19 @@ int run(int argc, char** argv) {
                  .message = "exactly a name and a destination are expected",
                  .hint = "Set restore_command = 'pitr-restore %f %p'."});
   }
+  std::string control_file;  // empty where the working directory is no data directory
+  static_cast<void>(try_read_whole_file("global/pg_control", control_file));
   Call call{.config = load_config(options.config_path),
             .name = parse_wal_file_name(options.arguments[0]),
             .destination = options.arguments[1],
-            .system_identifier = system_identifier_here(),
+            .system_identifier = system_identifier_in(control_file),
             .standby = access("standby.signal", F_OK) == 0};
   if (!options.cluster.empty()) call.config.cluster.name = options.cluster;
-  return restore_with_retries(call);
+  const Prefetch prefetch(call.config, call.name, call.destination, control_file);
+  if (prefetch.take()) return kSuccess;
+  const int status = restore_with_retries(call);
+  if (status == kSuccess) prefetch.follow_history();
+  return status;
 }
 
 }  // namespace

@@ -146,25 +146,12 @@ void refuse_damaged_record_over_the_border(const RestoreRequest& request, Storag
 
 // Verifies everything before the file is handed over. False: certainly not stored.
 bool fetch(const RestoreRequest& request, Storage& storage, const std::string& key) {
-  const auto stored = open_stored_file(storage, key, request.cluster.key, last_part(key));
+  const auto stored = open_wal_file(request, storage, key);
   if (!stored) return false;
-  const ClusterIdentity& cluster = request.cluster.identity;
-  const std::uint64_t raw_size = stored->reader->contents().raw_size;
-  const bool has_pages = request.name.has_pages();
-  if (has_pages && raw_size > cluster.segment_size) throw_wrong_size(key, raw_size);
-  if (request.name.kind == WalFileKind::kSegment) {
-    refuse_damaged_wal(*stored, key);
-    refuse_damaged_record_over_the_border(request, storage, *stored);
-  }
-
   HandOver hand_over(request.destination);
-  stored->reader->read_all(request.jobs, [&](ByteSpan raw, std::uint64_t offset) {
-    if (has_pages && offset == 0) {
-      check_segment_header(raw, cluster.segment_size, request.name.segment, cluster);
-    }
-    hand_over.write(offset, raw);
-  });
-  if (has_pages) hand_over.extend(cluster.segment_size);
+  read_wal_file(request, *stored,
+                [&](ByteSpan raw, std::uint64_t offset) { hand_over.write(offset, raw); });
+  if (request.name.has_pages()) hand_over.extend(request.cluster.identity.segment_size);
   hand_over.finish();
   return true;
 }
@@ -263,6 +250,32 @@ std::optional<Beginning> longest_beginning(const RestoreRequest& request, Storag
 }
 
 }  // namespace
+
+std::optional<StoredFile> open_wal_file(const RestoreRequest& request, Storage& storage,
+                                        const std::string& key) {
+  auto stored = open_stored_file(storage, key, request.cluster.key, last_part(key));
+  if (!stored) return std::nullopt;
+  const std::uint64_t raw_size = stored->reader->contents().raw_size;
+  if (request.name.has_pages() && raw_size > request.cluster.identity.segment_size) {
+    throw_wrong_size(key, raw_size);
+  }
+  if (request.name.kind == WalFileKind::kSegment) {
+    refuse_damaged_wal(*stored, key);
+    refuse_damaged_record_over_the_border(request, storage, *stored);
+  }
+  return stored;
+}
+
+void read_wal_file(const RestoreRequest& request, const StoredFile& stored,
+                   const ArchiveReader::Consumer& consumer) {
+  const ClusterIdentity& cluster = request.cluster.identity;
+  stored.reader->read_all(request.jobs, [&](ByteSpan raw, std::uint64_t offset) {
+    if (request.name.has_pages() && offset == 0) {
+      check_segment_header(raw, cluster.segment_size, request.name.segment, cluster);
+    }
+    consumer(raw, offset);
+  });
+}
 
 RestoreAnswer restore_file(const RestoreRequest& request, Storage& storage) {
   if (fetch(request, storage, wal_key(request.cluster.key, request.name))) {

@@ -1,6 +1,7 @@
 // The way of a segment back out of the repository.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "storage/repository.h"
@@ -25,6 +26,14 @@ struct RestoreAnswer {
   RestoreOutcome outcome = RestoreOutcome::kAbsent;
   std::string present;  // kGap: the later segment that is stored
 };
+
+// Its two steps, for the prefetcher. The stored file under a key, with every check that its trailer
+// allows; nothing: certainly not stored.
+std::optional<StoredFile> open_wal_file(const RestoreRequest& request, Storage& storage,
+                                        const std::string& key);
+// Hands on the contents as ArchiveReader::read_all() does, the header of the first page checked.
+void read_wal_file(const RestoreRequest& request, const StoredFile& stored,
+                   const ArchiveReader::Consumer& consumer);
 
 // Fetches one WAL file. Throws kSystem while the repository cannot answer, and kCorrupt for a
 // stored file that fails its checks; the destination is untouched then.

@@ -35,6 +35,10 @@ struct WalFileName {
   }
 };
 
+// In pg_wal, while recovery runs: segments that pitr-restore has fetched ahead. All of them are in
+// the repository.
+constexpr const char* kPrefetchFolder = "pitr.prefetch";
+
 // "00000002.history"
 std::string history_file_name(TimelineId timeline);
 
