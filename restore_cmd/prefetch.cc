@@ -102,7 +102,8 @@ void Prefetch::follow_history() const {
 // Does nothing where the folder was not taken over.
 void Prefetch::start(PrefetchFolder& folder) const {
   if (folder.lock_descriptor() < 0) return;
-  const pid_t child = fork();
+  // A lock among the standard descriptors, which were closed then, would not survive detach().
+  const pid_t child = folder.lock_descriptor() > STDERR_FILENO ? fork() : -1;
   if (child < 0) {
     log_debug(fmt::format("no prefetcher could be started (error {})", errno));
     folder.remove();

@@ -4,15 +4,16 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <map>
-#include <thread>
+#include <memory>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/error.h"
@@ -36,37 +37,46 @@ constexpr std::uint64_t kWriteBack = 1ULL << 20;
 // Thrown out of a fetch: recovery has come here itself, or is over.
 struct Overtaken {};
 
-// Wakes the prefetcher when a call writes its request.
+// Wakes the prefetcher when a call writes its request, or the server ends.
 class Alarm {
  public:
-  explicit Alarm(const std::string& path) : descriptor_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
-    if (descriptor_ >= 0 && inotify_add_watch(descriptor_, path.c_str(), IN_MODIFY) < 0) {
-      close(descriptor_);
-      descriptor_ = -1;
+  Alarm(const std::string& request_path, const std::string& server) {
+    const int requests = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (requests >= 0 && inotify_add_watch(requests, request_path.c_str(), IN_MODIFY) >= 0) {
+      requests_ = File(requests, "inotify");
     }
-  }
-  Alarm(const Alarm&) = delete;
-  Alarm& operator=(const Alarm&) = delete;
-  Alarm(Alarm&&) = delete;
-  Alarm& operator=(Alarm&&) = delete;
-  ~Alarm() {
-    if (descriptor_ >= 0) close(descriptor_);
+    // A single-user server's number is negative; what is empty is none.
+    const auto process = static_cast<pid_t>(std::strtol(server.c_str(), nullptr, 10));
+    if (process > 0)
+      server_ = File(static_cast<int>(syscall(SYS_pidfd_open, process, 0)), "server");
   }
 
+  // Until something happens, or for a moment.
   void wait() const {
-    if (descriptor_ < 0) {  // the user has as many inotify instances as he may
-      std::this_thread::sleep_for(kPauseWithoutInotify);
-      return;
-    }
-    pollfd waiting{.fd = descriptor_, .events = POLLIN, .revents = 0};
-    poll(&waiting, 1, static_cast<int>(std::chrono::milliseconds(kPause).count()));
+    // A user may have only so many instances of inotify.
+    const std::chrono::milliseconds moment = requests_.is_open() ? kPause : kPauseWithoutInotify;
+    std::array<pollfd, 2> waiting = watched();
+    poll(waiting.data(), waiting.size(), static_cast<int>(moment.count()));
     std::array<char, 4096> events{};
-    while (read(descriptor_, events.data(), events.size()) > 0) {
+    while (requests_.is_open() && read(requests_.descriptor(), events.data(), events.size()) > 0) {
     }
+  }
+
+  // PostgreSQL may die without removing postmaster.pid.
+  bool server_has_died() const {
+    std::array<pollfd, 2> waiting = watched();
+    return server_.is_open() && poll(&waiting[1], 1, 0) > 0;
   }
 
  private:
-  int descriptor_;
+  // poll() passes over a negative descriptor.
+  std::array<pollfd, 2> watched() const {
+    return {{{.fd = requests_.descriptor(), .events = POLLIN, .revents = 0},
+             {.fd = server_.descriptor(), .events = POLLIN, .revents = 0}}};
+  }
+
+  File requests_;
+  File server_;
 };
 
 bool exists(const char* path) { return access(path, F_OK) == 0; }
@@ -80,7 +90,7 @@ class Prefetcher {
       : config_(config),
         owner_(owner),
         folder_(folder),
-        alarm_(folder.request_path()),
+        alarm_(folder.request_path(), owner.server),
         begun_in_recovery_(has_recovery_signal()) {}
 
   void run() {
@@ -99,14 +109,7 @@ class Prefetcher {
 
   bool server_has_gone() const {
     if (owner_.server.empty()) return false;  // called by hand
-    try {
-      if (server_of_data_directory() != owner_.server) return true;
-    } catch (const Error&) {
-      return true;
-    }
-    // It dies without removing its file, too. The number is that of a process of this user.
-    const auto process = static_cast<pid_t>(std::atol(owner_.server.c_str()));
-    return process > 0 && kill(process, 0) != 0 && errno == ESRCH;
+    return alarm_.server_has_died() || server_of_data_directory() != owner_.server;
   }
 
   void take_request() {

@@ -80,6 +80,7 @@ TEST_CASE("a file with a repository alone gives every default", "[common]") {
   CHECK(config.restore.jobs == 2);
   CHECK(config.restore.retry_time == milliseconds(10'000));
   CHECK(config.restore.standby_unreachable == StandbyUnreachable::kWait);
+  CHECK(config.restore.prefetch == 16);
   CHECK(config.backup.jobs == 2);
   CHECK(config.backup.rate_limit_bytes_per_second == 0);
   CHECK_FALSE(config.backup.low_priority);
@@ -104,6 +105,7 @@ jobs = 64
 [restore]
 jobs = 1
 retry_time = "1min"
+prefetch = 0
 standby_unreachable = "stop"
 [backup]
 jobs = 4
@@ -125,6 +127,7 @@ file = "/var/log/pitr/audit.log"
   CHECK(config.archive.jobs == 64);
   CHECK(config.restore.jobs == 1);
   CHECK(config.restore.retry_time == milliseconds(60'000));
+  CHECK(config.restore.prefetch == 0);
   CHECK(config.restore.standby_unreachable == StandbyUnreachable::kStop);
   CHECK(config.backup.jobs == 4);
   CHECK(config.backup.rate_limit_bytes_per_second == 104'857'600);
@@ -262,7 +265,8 @@ TEST_CASE("a value of the wrong type is refused with what was expected", "[commo
 TEST_CASE("an impossible value is refused with what was expected", "[common]") {
   const std::string text = GENERATE(
       "[archive]\njobs = 0\n", "[archive]\njobs = -1\n", "[archive]\njobs = 65\n",
-      "[archive]\njobs = 4294967298\n", "[restore]\nretry_time = \"-1s\"\n",
+      "[archive]\njobs = 4294967298\n", "[restore]\nprefetch = 1025\n",
+      "[restore]\nprefetch = -1\n", "[restore]\nretry_time = \"-1s\"\n",
       "[restore]\nretry_time = \"soon\"\n", "[restore]\nretry_time = \"\"\n",
       "[restore]\nstandby_unreachable = \"Wait\"\n", "[backup]\nrate_limit = \"fast\"\n",
       "[backup]\nrate_limit = \"99999999999TiB\"\n", "[io]\nring = \"on\"\n",
