@@ -1,5 +1,6 @@
 #include "io/file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -102,16 +103,19 @@ void File::close() {
 namespace {
 
 std::string read_to_end(const File& file, std::uint64_t limit_bytes) {
-  // The size of files in /proc is unknown beforehand, so the end is found by reading.
+  // The size of files in /proc is unknown beforehand, so the end is found by reading. Most files
+  // are small, and new memory is dear: it begins with room for pg_control.
+  constexpr std::size_t kFirstRead = 8192 + 1;
   std::string contents;
   while (true) {
     const std::size_t before = contents.size();
-    contents.resize(before + 64ULL * 1024);
+    contents.resize(std::max(kFirstRead, 2 * before));
+    const std::size_t room = contents.size() - before;
     const std::size_t count =
         file.read_at(before, std::as_writable_bytes(std::span(contents).subspan(before)));
     contents.resize(before + count);
     if (contents.size() > limit_bytes) throw_file_error("read file", file.path(), EFBIG);
-    if (count == 0) return contents;
+    if (count < room) return contents;
   }
 }
 

@@ -155,7 +155,7 @@ void PrefetchFolder::note(const SegmentName& segment) {
 
 void PrefetchFolder::note_recovery_timeline(TimelineId timeline) {
   PrefetchRequest now = request();
-  now.recovery_timeline = timeline;
+  now.recovery_timeline = std::max(now.recovery_timeline, timeline);
   write_request(now);
 }
 

@@ -40,7 +40,7 @@ std::string server_of_data_directory();
 
 struct PrefetchRequest {
   SegmentName segment;               // asked for last; timeline 0: none yet
-  TimelineId recovery_timeline = 0;  // whose history file was asked for last; 0: none was
+  TimelineId recovery_timeline = 0;  // the newest whose history file it got; 0: none
   std::uint64_t count = 0;           // of requests so far
 };
 

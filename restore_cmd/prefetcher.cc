@@ -184,8 +184,8 @@ class Prefetcher {
     return std::nullopt;
   }
 
-  // By the last history file that recovery has read; where it is on none of that one's timelines,
-  // it goes on as it does.
+  // PostgreSQL reads the history file of the timeline that it is to end on, and those of timelines
+  // before that one. Where it is on none of them, it goes on as it does.
   void learn_path() {
     const TimelineId timeline = request_.segment.timeline;
     const auto is_on = [&] {

@@ -20,12 +20,13 @@ mapfile -t segments < <(archived_files main | grep -E '^[0-9A-F]{24}$')
 home=$WORK/main/data
 wal=$WORK/main/data/pg_wal
 folder=$wal/pitr.prefetch
+cp -r "$wal" "$WORK/originals"
 
 # recovery_asks STATUS SEGMENT: as PostgreSQL does, and gets the right bytes.
 recovery_asks() {
   rm -f "$wal/RECOVERYXLOG"
   expect_status "$1" debug_fetch "$2" pg_wal/RECOVERYXLOG
-  [[ $1 != 0 ]] || expect_same_file "$wal/$2" "$wal/RECOVERYXLOG"
+  [[ $1 != 0 ]] || expect_same_file "$WORK/originals/$2" "$wal/RECOVERYXLOG"
 }
 debug_fetch() {
   (cd "$home" && PITR_RESTORE_RETRY_TIME=50ms as_postgres "$PITR_BIN/pitr-restore" --log-level debug \
@@ -38,10 +39,9 @@ prefetchers() {
   local process
   for process in /proc/[0-9]*; do
     [[ $(cat "$process/comm" 2>/dev/null) == pitr-prefetch ]] || continue
-    [[ $(readlink "$process/cwd") != "$home" ]] || echo "${process#/proc/}"
+    [[ $(readlink "$process/cwd") != "$WORK"/* ]] || echo "${process#/proc/}"
   done
 }
-# stop_prefetching: as a killed one leaves it.
 kill_prefetcher() {
   local process
   for process in $(prefetchers); do kill -KILL "$process"; done
@@ -117,6 +117,29 @@ if strace -o /dev/null true 2>/dev/null; then
   for i in {1..1000}; do : >"$folder/0000000100000001$(printf %08X "$i")$suffix"; done
   expect_equal "$few" "$(calls "${segments[2]}")" "system calls"
 fi
+
+story "a system call of prefetch fails: the call fetches by itself"
+if strace -o /dev/null true 2>/dev/null; then
+  for fault in flock:error=EIO rename:error=EIO flock:error=ENOLCK; do
+    recovery_asks 0 "${segments[0]}"
+    wait_for "${segments[1]}"
+    (cd "$home" && expect_status 0 as_postgres strace -qq -o "$WORK/calls" -e "inject=$fault:when=1" \
+      "$PITR_BIN/pitr-restore" --config "$WORK/main/pitr.toml" "${segments[1]}" pg_wal/RECOVERYXLOG)
+    grep -q INJECTED "$WORK/calls" || fail "$fault did not happen"
+    expect_same_file "$WORK/originals/${segments[1]}" "$wal/RECOVERYXLOG"
+  done
+  for fault in clone:error=EAGAIN mkdir:error=ENOSPC ftruncate:error=EIO flock:error=EIO; do
+    kill_prefetcher
+    [[ $fault != mkdir* ]] || rm -rf "$folder"
+    (cd "$home" && expect_status 0 as_postgres strace -qq -o "$WORK/calls" -e "inject=$fault:when=1" \
+      "$PITR_BIN/pitr-restore" --config "$WORK/main/pitr.toml" "${segments[1]}" pg_wal/RECOVERYXLOG)
+    grep -q INJECTED "$WORK/calls" || fail "$fault did not happen"
+    expect_same_file "$WORK/originals/${segments[1]}" "$wal/RECOVERYXLOG"
+    no_prefetcher || fail "$fault: there is a prefetcher"
+  done
+fi
+recovery_asks 0 "${segments[0]}"
+wait_for "${segments[1]}"
 
 story "the folder is taken away: the prefetcher ends"
 rm -rf "$folder"
@@ -205,5 +228,6 @@ expect_status 0 fetch main "${segments[1]}" pg_wal/RECOVERYXLOG "$WORK/small"
 none_wait() { (($(waiting) == 0)); }
 wait_until 10 "what waits is given back" none_wait
 expect_status 0 fetch main "${segments[2]}" pg_wal/RECOVERYXLOG "$WORK/small"
-expect_same_file "$wal/${segments[2]}" "$WORK/small/pg_wal/RECOVERYXLOG"
+expect_same_file "$WORK/originals/${segments[2]}" "$WORK/small/pg_wal/RECOVERYXLOG"
 rm -rf "$small"
+wait_until 10 "the prefetcher gone" no_prefetcher

@@ -103,11 +103,12 @@ TEST_CASE("a request arrives with all that was said before", "[restore_cmd]") {
   Pair pair;
   CHECK(pair.prefetcher.request().count == 0);
   pair.call.note_recovery_timeline(3);
+  pair.call.note_recovery_timeline(2);  // as PostgreSQL asks for those before it
   pair.call.note(kSegment);
   const PrefetchRequest request = pair.prefetcher.request();
   CHECK(request.segment == kSegment);
   CHECK(request.recovery_timeline == 3);
-  CHECK(request.count == 2);
+  CHECK(request.count == 3);
 }
 
 TEST_CASE("a torn request is none", "[restore_cmd]") {
