@@ -1,6 +1,7 @@
 // The way of a segment into the repository.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "catalog/journal.h"
@@ -14,6 +15,8 @@ struct ArchiveRequest {
   ClusterRecord cluster;
   Compression compression;
   unsigned jobs = 1;
+  unsigned look_ahead = 0;  // further segments that one call may archive, see look_ahead.h
+  std::chrono::milliseconds look_ahead_time{0};
   RingMode ring = RingMode::kAuto;
 };
 

@@ -101,6 +101,8 @@ int run(int argc, char** argv) {
       .cluster = find_cluster(*storage, config.cluster.name, system_identifier),
       .compression = parse_compression(config.repository.compression),
       .jobs = config.archive.jobs,
+      .look_ahead = options.rescued ? 0 : config.archive.look_ahead,
+      .look_ahead_time = config.archive.look_ahead_time,
       .ring = config.io.ring,
   };
   archive_file(request, *storage, Journal(config.state.directory));

@@ -153,6 +153,14 @@ const std::vector<Option>& options() {
        [](Config& c, const std::string& t) { return assign_absolute_path(c.state.directory, t); }},
       {"archive", "jobs", true,
        [](Config& c, const std::string& t) { return assign_jobs(c.archive.jobs, t); }},
+      {"archive", "look_ahead", true,
+       [](Config& c, const std::string& t) {
+         return assign_number(c.archive.look_ahead, t, 0, 64);
+       }},
+      {"archive", "look_ahead_time", false,
+       [](Config& c, const std::string& t) {
+         return assign_duration(c.archive.look_ahead_time, t);
+       }},
       {"restore", "jobs", true,
        [](Config& c, const std::string& t) { return assign_jobs(c.restore.jobs, t); }},
       {"restore", "retry_time", false,

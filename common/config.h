@@ -35,7 +35,9 @@ struct Config {
   } state;
 
   struct {
-    unsigned jobs = 2;  // threads that compress one segment
+    unsigned jobs = 2;        // threads that compress one segment
+    unsigned look_ahead = 8;  // waiting segments archived by one call besides its own; 0: none
+    std::chrono::milliseconds look_ahead_time{40};  // for how long it may go on with them
   } archive;
 
   struct {

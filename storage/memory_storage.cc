@@ -63,6 +63,9 @@ class MemoryDestination : public Destination {
     return files_.by_key.try_emplace(key_, std::make_shared<const Bytes>(std::move(bytes_))).second;
   }
 
+  bool publish() override { return commit(); }
+  void settle() override {}
+
  private:
   Files& files_;
   std::string key_;

@@ -129,6 +129,7 @@ class PosixDestination : public Destination {
   ~PosixDestination() override {
     for (const auto& write : writes_)
       ring_.wait(write->operation);
+    if (is_syncing_) ring_.wait(sync_);
     if (file_.is_open()) unlink(temporary_.c_str());
   }
 
@@ -147,21 +148,32 @@ class PosixDestination : public Destination {
     writes_.push_back(std::move(write));
   }
 
-  bool commit() override {
+  void begin_commit() override {
     while (!writes_.empty())
       wait_for_oldest();
-    RingOperation sync{.kind = RingOperation::Kind::kSync, .descriptor = file_.descriptor()};
-    ring_.start(sync);
-    ring_.wait(sync);
-    if (sync.error != 0) throw_file_error("make durable file", temporary_, sync.error);
+    sync_ = {.kind = RingOperation::Kind::kSync, .descriptor = file_.descriptor()};
+    ring_.start(sync_);
+    is_syncing_ = true;
+  }
+
+  bool commit() override {
+    if (!publish()) return false;
+    settle();
+    return true;
+  }
+
+  bool publish() override {
+    if (!is_syncing_) begin_commit();
+    ring_.wait(sync_);
+    if (sync_.error != 0) throw_file_error("make durable file", temporary_, sync_.error);
 
     const std::string directory = parent_directory(path_);
     if (!holds_stored_files(directory)) sync_directories_above(directory);
-    if (!rename_exclusively()) return false;
-    // The name is there; until its directory is durable a crash may take it away again.
-    sync_directory(directory);
-    return true;
+    return rename_exclusively();
   }
+
+  // The name is there; until its directory is durable a crash may take it away again.
+  void settle() override { sync_directory(parent_directory(path_)); }
 
  private:
   struct Write {
@@ -216,6 +228,8 @@ class PosixDestination : public Destination {
   std::string temporary_;
   File file_;
   std::uint64_t size_ = 0;
+  RingOperation sync_;
+  bool is_syncing_ = false;
   Ring ring_;
   std::deque<std::unique_ptr<Write>> writes_;
 };

@@ -18,10 +18,20 @@ namespace pitr {
 // A file that is being written. Destroying it without commit() abandons it: nothing appears.
 class Destination : public ByteSink {
  public:
+  // Nothing more will be appended: the bytes begin to become durable. commit() sees to that by
+  // itself; but files that all begin before the first is committed reach the disk together.
+  virtual void begin_commit() {}
+
   // Makes the bytes durable, then the name, exclusively. Beyond a return of true the file survives
   // a crash. False: the key exists already; what it holds is untouched and these bytes are dropped.
   // Throws kSystem when it cannot say that the file is durable; asking again is harmless.
   [[nodiscard]] virtual bool commit() = 0;
+
+  // commit() in two steps, for several files of one folder. After publish() the file is there,
+  // whole and with durable bytes, but a crash may still take its name away, and the later names
+  // with it; after settle() of one of them no more.
+  [[nodiscard]] virtual bool publish() = 0;
+  virtual void settle() = 0;
 };
 
 // What a store is, as data, not as a type to be tested for.

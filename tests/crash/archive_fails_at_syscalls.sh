@@ -8,6 +8,7 @@ operations=12
 new_cluster main --wal-segsize=1
 expect_status 0 pitr main init
 settings main "archive_command = 'false'"
+export PITR_ARCHIVE_LOOK_AHEAD=0
 start main
 switch main
 # shellcheck disable=SC2153 # switch sets it
@@ -92,6 +93,37 @@ while read -r call number error; do
 done <"$WORK/points"
 cp "$WORK/original" "pg_wal/$second"
 expect_faults 12 "another file"
+
+story "looking ahead: what fails there is left, without a gap, and the asked-for one is acknowledged only when stored"
+export PITR_ARCHIVE_LOOK_AHEAD=8 PITR_ARCHIVE_LOOK_AHEAD_TIME=30s
+rm -rf "$WORK/main/state"
+find "$WORK/main/repository" -type f \( -name "$first" -o -name "$second" \) -delete
+remember
+# expect_looked_ahead: after a run for the first with a fault.
+expect_looked_ahead() {
+  expect_all_or_nothing "$first"
+  expect_no_gap "$first" "$second"
+  for segment in "$first" "$second"; do
+    expect_status 0 "${command[@]}" "pg_wal/$segment"
+    expect_fetched main "$segment" "pg_wal/$segment"
+  done
+}
+fault_points "$WORK/points" "$sample" -- "${command[@]}" "pg_wal/$first"
+expect_equal 2 "$(stored main "0000*" | wc -l)" "stored segments of a run that nothing befell"
+while read -r call number error; do
+  reset
+  failing_at "$call" "$number" "$error" "${command[@]}" "pg_wal/$first"
+  expect_looked_ahead
+done <"$WORK/points"
+reset
+operation_points "$WORK/points" "$operations" "${command[@]}" "pg_wal/$first"
+while read -r number fault; do
+  reset
+  failing_operation "$number" "$fault" "${command[@]}" "pg_wal/$first"
+  expect_looked_ahead
+done <"$WORK/points"
+expect_faults 20 "look-ahead"
+export PITR_ARCHIVE_LOOK_AHEAD=0
 
 story "with io_uring"
 export PITR_IO_RING=auto

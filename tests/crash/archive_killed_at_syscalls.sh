@@ -6,6 +6,7 @@ source "$(dirname "$0")/crash_lib.sh"
 new_cluster main --wal-segsize=1
 expect_status 0 pitr main init
 settings main "archive_command = 'false'"
+export PITR_ARCHIVE_LOOK_AHEAD=0
 cp -r "$WORK/main/repository" "$WORK/empty"
 start main
 switch main
@@ -80,3 +81,27 @@ for ring in off auto; do
     expect_killed 10 "io_uring"
   fi
 done
+
+story "with look-ahead: whatever is stored then is whole, in the order of the WAL and without a gap"
+export PITR_IO_RING=off PITR_ARCHIVE_LOOK_AHEAD=8 PITR_ARCHIVE_LOOK_AHEAD_TIME=30s
+rm -rf "$WORK/main/repository" "$WORK/main/state"
+cp -r "$WORK/empty" "$WORK/main/repository"
+PITR_ARCHIVE_LOOK_AHEAD=0 expect_status 0 "${command[@]}" "pg_wal/$first"
+remember_repository main
+mapfile -t behind < <(status_files main ready | tail -n +2)
+rm -rf "$WORK/before" "$WORK/before.state"
+cp -r "$WORK/main/repository" "$WORK/before"
+cp -r "$WORK/main/state" "$WORK/before.state"
+traced "$WORK/trace" "${command[@]}" "pg_wal/$second"
+points_of "$WORK/trace" 12 >"$WORK/points"
+while read -r call number; do
+  reset
+  killed_at "$call" "$number" "${command[@]}" "pg_wal/$second"
+  expect_no_gap "${behind[@]}"
+  for segment in "${behind[@]}"; do
+    expect_status 0 "${command[@]}" "pg_wal/$segment"
+    expect_fetched main "$segment" "pg_wal/$segment"
+  done
+  expect_repository_kept main
+done <"$WORK/points"
+expect_killed 20 "look-ahead"

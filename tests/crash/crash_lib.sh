@@ -40,6 +40,19 @@ CHANGES+=,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rm
 CHANGES+=,fsync,fdatasync,syncfs,sync_file_range,msync,copy_file_range,close,flock,chmod,fchmod
 CHANGES+=,fchmodat,chown,fchown,fchownat,lchown,utimensat,io_uring_enter,sendto,exit_group
 
+# expect_no_gap SEGMENT…: of these, in the order of the WAL, the first so many are stored, whole.
+expect_no_gap() {
+  local segment absent=
+  for segment in "$@"; do
+    if [[ -z $(stored main "$segment") ]]; then
+      absent=$segment
+      continue
+    fi
+    [[ -z $absent ]] || fail "$POINT: $segment is stored, and $absent before it is not"
+    expect_fetched main "$segment" "$WORK/main/data/pg_wal/$segment"
+  done
+}
+
 # traced FILE command…: runs it to its end and notes every such system call.
 traced() {
   local file=$1

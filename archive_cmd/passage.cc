@@ -1,0 +1,168 @@
+#include "archive_cmd/passage.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <fmt/format.h>
+
+#include "common/error.h"
+#include "io/copy.h"
+
+namespace pitr {
+
+namespace {
+
+constexpr std::uint64_t kLargestTextFile = 64ULL << 20;  // history files grow with each timeline
+
+void check_source(const File& source, const WalFileName& name, const ClusterIdentity& cluster) {
+  struct stat status {};
+  if (fstat(source.descriptor(), &status) != 0) {
+    throw_file_error("read size of file", source.path(), errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw Error({.kind = ErrorKind::kMismatch,
+                 .message = fmt::format("\"{}\" is not a regular file", source.path())});
+  }
+  const std::uint64_t size = source.size();
+  if (name.has_pages()) {
+    std::array<std::byte, kLongPageHeaderSize> header{};
+    const std::size_t count = source.read_at(0, header);
+    check_segment_header(ByteSpan(header).first(count), size, name.segment, cluster);
+  } else if (size == 0 || size > kLargestTextFile) {
+    throw Error(
+        {.kind = ErrorKind::kMismatch,
+         .message = fmt::format("WAL file \"{}\" has {} bytes", name.text, size),
+         .detail = size == 0 ? "It is empty." : "A file of this kind is never that large."});
+  }
+}
+
+}  // namespace
+
+File open_source(const std::string& path, const WalFileName& name, const ClusterIdentity& cluster) {
+  // O_NONBLOCK: a pipe under a segment's name is refused, not waited for.
+  File source = File::open(path, O_RDONLY | O_NONBLOCK);
+  check_source(source, name, cluster);
+  return source;
+}
+
+std::unique_ptr<Destination> Passage::write(Workspace& workspace, const std::string& key,
+                                            FileKind kind, std::uint64_t length,
+                                            bool only_complete) {
+  auto destination = storage_.create(key);
+  ArchiveWriter writer(*destination, workspace.buffers());
+  std::optional<SegmentIndexer> indexer = make_indexer();
+  const std::uint64_t copied =
+      copy(source_, 0, length, workspace.ring(), writer, [&](ByteSpan raw) {
+        if (indexer) indexer->feed(raw);
+      });
+  require_unchanged(copied, length);
+  const FileIdentity file_identity = identity(kind, key, length);
+  std::vector<Section> sections = identity_sections(file_identity);
+  if (indexer) finish_index(*indexer);
+  if (only_complete && is_incomplete()) return nullptr;
+  if (index_) append_index_sections(sections);
+  const ArchiveContents contents = writer.finish(std::move(sections));
+  destination->begin_commit();
+  entry_ = {.cluster = request_.cluster.key,
+            .key = key,
+            .raw_bytes = contents.raw_size,
+            .stored_bytes = writer.stored_size(),
+            .archived_at = file_identity.created_at,
+            .index = index_ ? encode_index(*index_) : std::vector<std::byte>()};
+  return destination;
+}
+
+bool Passage::store(Workspace& workspace, const std::string& key, FileKind kind,
+                    std::uint64_t length) {
+  return write(workspace, key, kind, length, false)->commit();
+}
+
+bool Passage::is_stored_as(const std::string& key, std::uint64_t length) {
+  const auto stored = open_stored_file(storage_, key, request_.cluster.key, last_part(key));
+  if (!stored) return false;
+  if (stored->reader->contents().raw_size != length ||
+      stored->reader->contents().raw_hash != source_hash(length)) {
+    return false;
+  }
+  stored->reader->read_all(request_.jobs, [](ByteSpan, std::uint64_t) {});
+  storage_.make_durable(key);
+  return true;
+}
+
+Hash128 Passage::source_hash(std::uint64_t length) {
+  Xxh3Stream hash;
+  read_source(length, [&](ByteSpan raw) { hash.update(raw); });
+  return hash.value();
+}
+
+void Passage::read_index() {
+  std::optional<SegmentIndexer> indexer = make_indexer();
+  if (!indexer) return;
+  read_source(request_.cluster.identity.segment_size, [&](ByteSpan raw) { indexer->feed(raw); });
+  finish_index(*indexer);
+}
+
+void Passage::read_source(std::uint64_t length, const BytesVisitor& visitor) const {
+  BufferPool pool(1, kUsualBlockSize);
+  Buffer buffer = pool.acquire();
+  std::uint64_t offset = 0;
+  while (offset < length) {
+    const std::size_t wanted = std::min<std::uint64_t>(buffer.capacity(), length - offset);
+    const std::size_t count = source_.read_at(offset, buffer.space().first(wanted));
+    if (count == 0) break;
+    buffer.set_size(count);
+    visitor(buffer.bytes());
+    offset += count;
+  }
+  require_unchanged(offset, length);
+}
+
+// The index is made of the whole file: of a tail's bytes alone it could not be told where their WAL
+// ends.
+std::optional<SegmentIndexer> Passage::make_indexer() const {
+  if (!name_.has_pages() || index_) return std::nullopt;
+  const SegmentSize size = request_.cluster.identity.segment_size;
+  return std::make_optional<SegmentIndexer>(name_.segment.start(size), size);
+}
+
+void Passage::finish_index(SegmentIndexer& indexer) {
+  index_ = indexer.finish();
+  details_ = indexer.take_details();
+}
+
+// Least wanted first, so that what is asked for at every question lies at the file's end.
+void Passage::append_index_sections(std::vector<Section>& sections) const {
+  sections.push_back(
+      {.id = kChangedBlocksSection, .bytes = encode_changed_blocks(details_.changed_blocks)});
+  if (!details_.relations.empty()) {
+    sections.push_back(
+        {.id = kRelationChangesSection, .bytes = encode_relation_changes(details_.relations)});
+  }
+  sections.push_back({.id = kTransactionsSection, .bytes = encode_xids(details_.xids)});
+  sections.push_back({.id = kWalIndexSection, .bytes = encode_index(*index_)});
+}
+
+FileIdentity Passage::identity(FileKind kind, const std::string& key, std::uint64_t length) const {
+  FileIdentity identity{.kind = kind,
+                        .name = std::string(last_part(key)),
+                        .cluster_name = request_.cluster.key.name,
+                        .cluster = request_.cluster.identity,
+                        .timeline = name_.segment.timeline,
+                        .created_at = now()};
+  if (name_.has_pages()) {
+    identity.start_lsn = name_.segment.start(request_.cluster.identity.segment_size);
+    identity.end_lsn = identity.start_lsn + length;
+  }
+  return identity;
+}
+
+void Passage::require_unchanged(std::uint64_t found, std::uint64_t expected) const {
+  if (found == expected) return;
+  throw Error(
+      {.kind = ErrorKind::kSystem,
+       .message = fmt::format("WAL file \"{}\" became shorter while it was read", name_.text)});
+}
+
+}  // namespace pitr
