@@ -13,6 +13,7 @@ namespace {
 
 LogLevel log_level = LogLevel::kInfo;
 LogFormat log_format = LogFormat::kText;
+LogSink log_sink = nullptr;
 
 // How many bytes of the UTF-8 character at the front there are; 0 where there is none (RFC 3629).
 std::size_t utf8_length(std::string_view text) {
@@ -77,6 +78,10 @@ std::string text_line(std::string_view level, const ErrorReport& report) {
 
 void print_report(LogLevel level, std::string_view name, const ErrorReport& report) {
   if (level > log_level) return;
+  if (log_sink != nullptr) {
+    log_sink(level, report);
+    return;
+  }
   print_line(log_format == LogFormat::kJson ? json_line(name, report) : text_line(name, report));
 }
 
@@ -90,6 +95,8 @@ void set_log(LogLevel level, LogFormat format) {
   log_level = level;
   log_format = format;
 }
+
+void set_log_sink(LogSink sink) { log_sink = sink; }
 
 void log_error(const ErrorReport& report) { print_report(LogLevel::kError, "ERROR", report); }
 void log_warning(std::string_view message) {

@@ -12,6 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include <signal.h>
+
+#include <pthread.h>
+
 #include "common/log.h"
 
 namespace pitr {
@@ -83,6 +87,12 @@ class OrderedWorkers {
   // As many as the system grants: the work is done by fewer, too, or without any.
   void start_threads(unsigned jobs) {
     threads_.reserve(jobs);
+    // A thread inherits what is blocked. Signals are the calling thread's, in the archive module
+    // PostgreSQL's own, whose handlers must run nowhere else.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (unsigned worker = 0; worker < jobs; ++worker) {
         threads_.emplace_back([this, worker] { run(worker); });
@@ -90,6 +100,7 @@ class OrderedWorkers {
     } catch (const std::exception&) {
       log_debug("not all threads could be started");
     }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
 
   void perform(Slot& slot, unsigned worker) {

@@ -43,6 +43,7 @@ if [[ $(id -u) == 0 ]]; then
     mkdir "$copy/bin"
     cp -r "$TESTS" "$copy/tests"
     cp "$PITR_BIN"/{pitr,pitr-archive,pitr-restore} "$copy/bin/"
+    [[ ! -d $PITR_BIN/module ]] || cp -r "$PITR_BIN/module" "$copy/bin/"
     chown -R "$PG_USER" "$copy"
     COPY=$copy PITR_BIN=$copy/bin exec bash "$copy/tests/$(basename "$0")" "$@"
   fi

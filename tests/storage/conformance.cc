@@ -209,6 +209,31 @@ TEST_CASE("a destination that is dropped leaves nothing", "[storage]") {
   CHECK(write(place, "wal/file"));
 }
 
+TEST_CASE("several files become durable together and appear one by one", "[storage]") {
+  const Place place = any_place();
+  BufferPool pool(3, 100);
+  std::vector<std::unique_ptr<Destination>> destinations;
+  for (const char* key : {"wal/a/1", "wal/a/2", "wal/b/3"}) {
+    destinations.push_back(place->create(key));
+    Buffer buffer = pool.acquire();
+    std::fill_n(buffer.data(), 100, std::byte{'x'});
+    buffer.set_size(100);
+    destinations.back()->append(std::move(buffer));
+    destinations.back()->begin_commit();
+  }
+  CHECK(keys_below(place, "wal").empty());
+  REQUIRE(write(place, "wal/a/2", "of somebody who was faster"));
+  CHECK(destinations[0]->publish());
+  CHECK(keys_below(place, "wal") == std::vector<std::string>{"wal/a/1", "wal/a/2"});
+  CHECK_FALSE(destinations[1]->publish());
+  destinations[1]->settle();
+  CHECK(destinations[2]->commit());
+  destinations.clear();
+  CHECK(read(place, "wal/a/1") == std::string(100, 'x'));
+  CHECK(read(place, "wal/a/2") == "of somebody who was faster");
+  CHECK(read(place, "wal/b/3") == std::string(100, 'x'));
+}
+
 TEST_CASE("of many who commit one key at once exactly one succeeds", "[storage]") {
   const Place place = any_place();
   for (int round = 0; round < 10; ++round) {

@@ -36,8 +36,9 @@ class CleanEnvironment {
     for (const char* name :
          {"CONFIG", "CLUSTER_NAME", "CLUSTER_DATA_DIRECTORY", "CLUSTER_CONNECTION",
           "REPOSITORY_URL", "REPOSITORY_COMPRESSION", "STATE_DIRECTORY", "ARCHIVE_JOBS",
-          "RESTORE_JOBS", "RESTORE_RETRY_TIME", "RESTORE_STANDBY_UNREACHABLE", "BACKUP_JOBS",
-          "BACKUP_RATE_LIMIT", "BACKUP_WAL_TIMEOUT", "IO_RING"}) {
+          "ARCHIVE_LOOK_AHEAD", "ARCHIVE_LOOK_AHEAD_TIME", "RESTORE_JOBS", "RESTORE_RETRY_TIME",
+          "RESTORE_STANDBY_UNREACHABLE", "BACKUP_JOBS", "BACKUP_RATE_LIMIT", "BACKUP_WAL_TIMEOUT",
+          "IO_RING"}) {
       unset_.push_back(
           std::make_unique<EnvironmentVariable>(fmt::format("PITR_{}", name), std::nullopt));
     }
@@ -77,6 +78,8 @@ TEST_CASE("a file with a repository alone gives every default", "[common]") {
   CHECK(config.cluster.connection == "dbname=postgres");
   CHECK(config.state.directory == "/var/lib/pitr");
   CHECK(config.archive.jobs == 2);
+  CHECK(config.archive.look_ahead == 8);
+  CHECK(config.archive.look_ahead_time == milliseconds(40));
   CHECK(config.restore.jobs == 2);
   CHECK(config.restore.retry_time == milliseconds(10'000));
   CHECK(config.restore.standby_unreachable == StandbyUnreachable::kWait);
@@ -102,6 +105,8 @@ compression = "zstd:19"
 directory = "/srv/state"
 [archive]
 jobs = 64
+look_ahead = 0
+look_ahead_time = "1s"
 [restore]
 jobs = 1
 retry_time = "1min"
@@ -125,6 +130,8 @@ file = "/var/log/pitr/audit.log"
   CHECK(config.repository.compression == "zstd:19");
   CHECK(config.state.directory == "/srv/state");
   CHECK(config.archive.jobs == 64);
+  CHECK(config.archive.look_ahead == 0);
+  CHECK(config.archive.look_ahead_time == milliseconds(1000));
   CHECK(config.restore.jobs == 1);
   CHECK(config.restore.retry_time == milliseconds(60'000));
   CHECK(config.restore.prefetch == 0);
@@ -158,6 +165,9 @@ TEST_CASE("a bad value in the environment is named by its variable", "[common]")
       {"PITR_ARCHIVE_JOBS", "-1"},
       {"PITR_ARCHIVE_JOBS", ""},
       {"PITR_ARCHIVE_JOBS", "4294967298"},
+      {"PITR_ARCHIVE_LOOK_AHEAD", "65"},
+      {"PITR_ARCHIVE_LOOK_AHEAD", ""},
+      {"PITR_ARCHIVE_LOOK_AHEAD_TIME", "soon"},
       {"PITR_CLUSTER_NAME", ""},
       {"PITR_REPOSITORY_URL", "/srv/pitr"},
       {"PITR_IO_RING", "on"},

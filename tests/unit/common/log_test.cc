@@ -124,4 +124,20 @@ TEST_CASE("a message of a megabyte is printed whole", "[common]") {
   CHECK(stderr_of([&] { log_warning(message); }) == "WARNING:  " + message + "\n");
 }
 
+TEST_CASE("a sink takes the lines of the set level in stderr's place", "[common]") {
+  static std::vector<std::pair<LogLevel, std::string>> taken;
+  taken.clear();
+  const LogSetting setting(LogLevel::kInfo, LogFormat::kJson);
+  set_log_sink(
+      [](LogLevel level, const ErrorReport& report) { taken.emplace_back(level, report.message); });
+  const std::string printed = stderr_of(log_one_of_each);
+  set_log_sink(nullptr);
+
+  CHECK(printed.empty());
+  const std::vector<std::pair<LogLevel, std::string>> expected = {
+      {LogLevel::kError, "e"}, {LogLevel::kWarning, "w"}, {LogLevel::kInfo, "i"}};
+  CHECK(taken == expected);
+  CHECK_FALSE(stderr_of(log_one_of_each).empty());
+}
+
 }  // namespace pitr

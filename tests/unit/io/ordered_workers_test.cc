@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <signal.h>
+
 #include <catch2/catch.hpp>
 #include <pthread.h>
 
@@ -145,6 +147,22 @@ TEST_CASE("workers are full at their capacity", "[io]") {
   CHECK(workers.full());
   workers.take();
   CHECK_FALSE(workers.full());
+}
+
+TEST_CASE("workers take no signals, and the calling thread takes them as before", "[io]") {
+  struct Asked {
+    bool blocked = false;
+  };
+  OrderedWorkers<Asked> workers(2, 8, [](Asked& asked, unsigned /*worker*/) {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    asked.blocked = sigismember(&mask, SIGTERM) == 1 && sigismember(&mask, SIGUSR1) == 1;
+  });
+  workers.submit({});
+  CHECK(workers.take().blocked);
+  sigset_t mine;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mine);
+  CHECK(sigismember(&mine, SIGTERM) == 0);
 }
 
 }  // namespace pitr
