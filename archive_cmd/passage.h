@@ -7,6 +7,7 @@
 #include <string>
 
 #include "archive_cmd/archive_file.h"
+#include "io/archive_reader.h"
 #include "io/archive_writer.h"
 #include "io/file.h"
 #include "io/uring.h"
@@ -77,6 +78,7 @@ class Passage {
   void finish_index(SegmentIndexer& indexer);
   void append_index_sections(std::vector<Section>& sections) const;
   FileIdentity identity(FileKind kind, const std::string& key, std::uint64_t length) const;
+  bool has_same_bytes(const ArchiveReader& stored) const;
   void read_source(std::uint64_t length, const BytesVisitor& visitor) const;
   void require_unchanged(std::uint64_t found, std::uint64_t expected) const;
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/error.h"
+#include "io/buffer_pool.h"
 #include "io/ordered_workers.h"
 
 namespace pitr {
@@ -143,6 +144,9 @@ void ArchiveReader::read_block_table() {
   std::uint64_t offset = kArchiveHeaderSize;
   for (std::uint64_t i = 0; i < contents_.block_count; ++i) {
     const auto length = reader.get<std::uint32_t>();
+    // What does not become smaller is stored as it is.
+    if ((length & ~kStoredAsIs) > contents_.block_size)
+      throw_damaged("Its block table is damaged.");
     block_table_.push_back(length);
     block_offsets_.push_back(offset);
     offset += kBlockHeaderSize + (length & ~kStoredAsIs);
@@ -152,15 +156,27 @@ void ArchiveReader::read_block_table() {
   }
 }
 
+std::size_t ArchiveReader::most_stored_bytes() const {
+  std::uint32_t most = 0;
+  for (const std::uint32_t length : block_table_)
+    most = std::max(most, length & ~kStoredAsIs);
+  return kBlockHeaderSize + most;
+}
+
+std::size_t ArchiveReader::most_raw_bytes() const {
+  return std::max<std::size_t>(std::min<std::uint64_t>(contents_.block_size, contents_.raw_size),
+                               1);
+}
+
 ByteSpan ArchiveReader::read_block(std::uint64_t number, BlockCodec& codec,
-                                   std::vector<std::byte>& stored,
-                                   std::vector<std::byte>& raw) const {
+                                   std::span<std::byte> stored_space,
+                                   std::span<std::byte> raw_space) const {
   const std::uint32_t length = block_table_[number] & ~kStoredAsIs;
   const bool as_is = (block_table_[number] & kStoredAsIs) != 0;
   const std::uint64_t raw_offset = number * contents_.block_size;
   const std::uint64_t raw_length =
       std::min<std::uint64_t>(contents_.block_size, contents_.raw_size - raw_offset);
-  stored.resize(kBlockHeaderSize + length);
+  const std::span<std::byte> stored = stored_space.first(kBlockHeaderSize + length);
   source_.read(block_offsets_[number], stored);
   if (xxh3_64(ByteSpan(stored).subspan(8), number) != load<std::uint64_t>(stored, 0) ||
       load<std::uint32_t>(stored, 8) != raw_length ||
@@ -172,7 +188,7 @@ ByteSpan ArchiveReader::read_block(std::uint64_t number, BlockCodec& codec,
     if (length != raw_length) throw_damaged(fmt::format("Block {} has the wrong size.", number));
     return payload;
   }
-  raw.resize(raw_length);
+  const std::span<std::byte> raw = raw_space.first(raw_length);
   if (!codec.decompress(payload, raw)) {
     throw_damaged(fmt::format("Block {} cannot be decompressed.", number));
   }
@@ -182,33 +198,34 @@ ByteSpan ArchiveReader::read_block(std::uint64_t number, BlockCodec& codec,
 void ArchiveReader::read_all(unsigned jobs, const Consumer& consumer) const {
   struct Task {
     std::uint64_t number = 0;
-    std::vector<std::byte> stored;
-    std::vector<std::byte> raw;
+    Buffer stored;
+    Buffer raw;
     ByteSpan result;
   };
   std::vector<BlockCodec> codecs;
   for (unsigned job = 0; job < jobs; ++job)
     codecs.emplace_back(Compression{contents_.codec, 1});
   const std::size_t capacity = jobs == 1 ? 1 : 2 * std::size_t{jobs};
+  BufferPool stored(capacity, most_stored_bytes());
+  BufferPool raw(capacity, most_raw_bytes());
   OrderedWorkers<Task> workers(jobs, capacity, [&](Task& task, unsigned worker) {
-    task.result = read_block(task.number, codecs[worker], task.stored, task.raw);
+    task.result = read_block(task.number, codecs[worker], task.stored.space(), task.raw.space());
   });
   Xxh3Stream hash;
-  std::vector<Task> spare(capacity);  // their memory is used again
   std::uint64_t next = 0;
   std::uint64_t offset = 0;
   while (next < contents_.block_count || !workers.empty()) {
     while (next < contents_.block_count && !workers.full()) {
-      Task task = std::move(spare.back());
-      spare.pop_back();
+      Task task;
       task.number = next++;
+      task.stored = stored.acquire();
+      task.raw = raw.acquire();
       workers.submit(std::move(task));
     }
     Task task = workers.take();
     hash.update(task.result);
     consumer(task.result, offset);
     offset += task.result.size();
-    spare.push_back(std::move(task));
   }
   if (hash.value() != contents_.raw_hash) throw_damaged("Its contents fail their checksum.");
 }
@@ -220,8 +237,8 @@ void ArchiveReader::read_range(std::uint64_t offset, std::uint64_t length,
                               length, offset));
   }
   BlockCodec codec(Compression{contents_.codec, 1});
-  std::vector<std::byte> stored;
-  std::vector<std::byte> raw;
+  std::vector<std::byte> stored(most_stored_bytes());
+  std::vector<std::byte> raw(most_raw_bytes());
   while (length > 0) {
     const std::uint64_t number = offset / contents_.block_size;
     const std::uint64_t inside = offset % contents_.block_size;

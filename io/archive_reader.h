@@ -45,8 +45,11 @@ class ArchiveReader {
   void read_contents();
   void read_block_table();
   std::vector<std::byte> read_bytes(std::uint64_t offset, std::uint64_t length) const;
-  ByteSpan read_block(std::uint64_t number, BlockCodec& codec, std::vector<std::byte>& stored,
-                      std::vector<std::byte>& raw) const;
+  // Room for any block, as stored and as it was.
+  std::size_t most_stored_bytes() const;
+  std::size_t most_raw_bytes() const;
+  ByteSpan read_block(std::uint64_t number, BlockCodec& codec, std::span<std::byte> stored_space,
+                      std::span<std::byte> raw_space) const;
   [[noreturn]] void throw_damaged(const std::string& detail) const;
 
   const ByteSource& source_;

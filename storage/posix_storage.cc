@@ -234,6 +234,21 @@ class PosixDestination : public Destination {
   std::deque<std::unique_ptr<Write>> writes_;
 };
 
+// The disk is waited for once, not for each.
+void sync_together(const std::vector<File>& files, RingMode mode) {
+  std::vector<RingOperation> syncs(files.size());  // must stay where they are while the ring lives
+  Ring ring(mode);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    syncs[i] = {.kind = RingOperation::Kind::kSync, .descriptor = files[i].descriptor()};
+    ring.start(syncs[i]);
+  }
+  for (RingOperation& sync : syncs)
+    ring.wait(sync);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (syncs[i].error != 0) throw_file_error("make durable file", files[i].path(), syncs[i].error);
+  }
+}
+
 class PosixStorage : public Storage {
  public:
   PosixStorage(std::string root, RingMode ring)
@@ -296,12 +311,13 @@ class PosixStorage : public Storage {
   }
 
   void make_durable(const std::string& key) override {
-    const std::string path = path_of(key);
-    File::open_for_read(path).sync();
-    for (std::string directory = parent_directory(path); directory.size() >= root_.size();
-         directory = parent_directory(directory)) {
-      sync_directory(directory);
+    std::vector<File> files;
+    files.push_back(File::open_for_read(path_of(key)));
+    for (std::string directory = parent_directory(files.front().path());
+         directory.size() >= root_.size(); directory = parent_directory(directory)) {
+      files.push_back(File::open(directory, O_RDONLY | O_DIRECTORY));
     }
+    sync_together(files, ring_);
   }
 
   void forget_cached(const std::string& key) override {

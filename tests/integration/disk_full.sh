@@ -36,6 +36,20 @@ story "what is stored can be read although the disk is full"
 first=$(archived_files main | grep -E '^[0-9A-F]{24}$' | head -n 1)
 expect_fetched main "$first" "$WORK/main/data/pg_wal/$first"
 
+story "with room for the asked-for one alone it is archived, and those looked ahead to are left"
+stop main
+rm "$WORK/main/repository/ballast"
+free=$(df --output=avail -B 1024 "$WORK/main/repository" | tail -n 1)
+as_postgres dd if=/dev/zero of="$WORK/main/repository/ballast" bs=1024 count=$((free - 1600)) status=none
+mapfile -t waiting < <(status_files main ready)
+PITR_ARCHIVE_LOOK_AHEAD_TIME=30s expect_status 0 archive main "pg_wal/${waiting[0]}"
+expect_no_error .
+expect_fetched main "${waiting[0]}" "$WORK/main/data/pg_wal/${waiting[0]}"
+expect_equal "" "$(stored main "${waiting[1]}")" "what there is no room for"
+expect_no_leftovers main
+expect_status 1 archive main "pg_wal/${waiting[1]}"
+start main
+
 story "with space again everything is archived, and nothing was lost"
 rm "$WORK/main/repository/ballast"
 mount -o remount,size=40m "$WORK/main/repository"

@@ -224,7 +224,7 @@ TEST_CASE("several files become durable together and appear one by one", "[stora
   CHECK(keys_below(place, "wal").empty());
   REQUIRE(write(place, "wal/a/2", "of somebody who was faster"));
   CHECK(destinations[0]->publish());
-  CHECK(keys_below(place, "wal") == std::vector<std::string>{"wal/a/1", "wal/a/2"});
+  CHECK(keys_below(place, "wal") == Keys{"wal/a/1", "wal/a/2"});
   CHECK_FALSE(destinations[1]->publish());
   destinations[1]->settle();
   CHECK(destinations[2]->commit());
