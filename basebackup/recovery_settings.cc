@@ -28,22 +28,6 @@ std::string quote_for_shell(std::string_view word) {
   return quoted.append(1, '\'');
 }
 
-std::string quote_for_file(std::string_view value) {
-  std::string quoted = "'";
-  for (const char c : value) {
-    if (c == '\'') {
-      quoted += "''";
-    } else if (c == '\\') {
-      quoted += "\\\\";
-    } else if (c == '\n') {
-      quoted += "\\n";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted.append(1, '\'');
-}
-
 // The setting that a line of the file assigns, in lower case; empty for any other line.
 std::string setting_of(std::string_view line) {
   const std::size_t begin = line.find_first_not_of(" \t\r");
@@ -92,6 +76,22 @@ std::pair<std::string_view, std::string> target_setting(const RecoveryTarget& ta
 }
 
 }  // namespace
+
+std::string quote_for_file(std::string_view value) {
+  std::string quoted = "'";
+  for (const char c : value) {
+    if (c == '\'') {
+      quoted += "''";
+    } else if (c == '\\') {
+      quoted += "\\\\";
+    } else if (c == '\n') {
+      quoted += "\\n";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted.append(1, '\'');
+}
 
 std::string make_restore_command(const std::string& program,
                                  const std::vector<std::string>& arguments) {

@@ -20,6 +20,9 @@ struct RecoverySettings {
   std::vector<std::pair<std::string, std::string>> extra;  // written last
 };
 
+// A value as the file's grammar takes it.
+std::string quote_for_file(std::string_view value);
+
 // A restore_command that runs `program` with the words of `arguments`, then %f and %p. Quoted for
 // the shell; a "%" of a path is doubled.
 std::string make_restore_command(const std::string& program,

@@ -36,6 +36,8 @@ struct PlanRequest {
   // With an exclusive transaction or LSN: end with the last commit before it, so that a paused
   // server does not hold the locks of what comes then.
   bool end_with_last_commit = false;
+  // The end of the WAL as a target at which a server can pause: WAL that arrives later stays out.
+  bool end_as_target = false;
   bool strict = false;  // refuse a time after the last archived commit
   Instant now;
 };

@@ -335,6 +335,12 @@ bool TargetSearch::find_end(RecoveryPlan& plan) {
   }
   if (path().fork_inside()) plan.written = last_target();
   needed_until_ = kEndOfTime;
+  if (!request_.end_as_target) return true;
+  // Without a record behind the backup's end there is nothing to stop at but that.
+  const Lsn last = path().last_record();
+  plan.written =
+      last < stop_lsn() ? RecoveryTarget{.kind = RecoveryTarget::Kind::kImmediate} : last_target();
+  avoid_removals(plan, last + 1);
   return true;
 }
 

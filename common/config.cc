@@ -44,6 +44,7 @@ struct Option {
   std::string_view key;
   bool is_number;
   std::function<std::optional<std::string>(Config&, const std::string&)> assign;
+  bool is_flag = false;  // true or false, without quotes
 };
 
 using Refusal = std::optional<std::string>;
@@ -69,6 +70,18 @@ Refusal assign_number(unsigned& value, const std::string& text, unsigned least, 
 Refusal assign_jobs(unsigned& value, const std::string& text) {
   constexpr unsigned kMostJobs = 64;
   return assign_number(value, text, 1, kMostJobs);
+}
+
+Refusal assign_flag(bool& value, const std::string& text) {
+  if (text != "true" && text != "false") return "true or false";
+  value = text == "true";
+  return std::nullopt;
+}
+
+Refusal assign_text(std::string& value, const std::string& text) {
+  if (text.find('\0') != std::string::npos) return "a text without a zero";
+  value = text;
+  return std::nullopt;
 }
 
 Refusal assign_duration(std::chrono::milliseconds& value, const std::string& text) {
@@ -138,11 +151,8 @@ const std::vector<Option>& options() {
          return assign_absolute_path(c.cluster.data_directory, t);
        }},
       {"cluster", "connection", false,
-       [](Config& c, const std::string& t) -> Refusal {
-         if (t.find('\0') != std::string::npos) return "a text without a zero";  // libpq cuts there
-         c.cluster.connection = t;
-         return std::nullopt;
-       }},
+       // libpq cuts a text at a zero
+       [](Config& c, const std::string& t) { return assign_text(c.cluster.connection, t); }},
       {"repository", "url", false,
        [](Config& c, const std::string& t) { return assign_url(c.repository.url, t); }},
       {"repository", "compression", false,
@@ -193,6 +203,20 @@ const std::vector<Option>& options() {
          c.backup.low_priority = t == "low";
          return std::nullopt;
        }},
+      {"drill", "directory", false,
+       [](Config& c, const std::string& t) { return assign_absolute_path(c.drill.directory, t); }},
+      {"drill", "bin_directory", false,
+       [](Config& c, const std::string& t) {
+         return assign_absolute_path(c.drill.bin_directory, t);
+       }},
+      {"drill", "timeout", false,
+       [](Config& c, const std::string& t) { return assign_duration(c.drill.timeout, t); }},
+      {"drill", "check_timeout", false,
+       [](Config& c, const std::string& t) { return assign_duration(c.drill.check_timeout, t); }},
+      {"drill", "promote", false,
+       [](Config& c, const std::string& t) { return assign_flag(c.drill.promote, t); }, true},
+      {"drill", "preload_libraries", false,
+       [](Config& c, const std::string& t) { return assign_text(c.drill.preload_libraries, t); }},
       {"io", "ring", false,
        [](Config& c, const std::string& t) -> Refusal {
          if (t != "auto" && t != "off") return "\"auto\" or \"off\"";
@@ -236,6 +260,52 @@ std::string place_of(const std::string& path, const toml::node& node) {
   return fmt::format("{}:{}", path, node.source().begin.line);
 }
 
+[[noreturn]] void throw_wrong_type(const std::string& where, std::string_view what,
+                                   std::string_view expected) {
+  throw Error({.kind = ErrorKind::kUsage,
+               .message = fmt::format("{}: {} has the wrong type", where, what),
+               .detail = fmt::format("Expected {}.", expected)});
+}
+
+DrillCheck read_drill_check(const std::string& path, const toml::table& table) {
+  constexpr std::array<std::string_view, 4> kKnown = {"name", "database", "sql", "expect"};
+  DrillCheck check;
+  for (const auto& [key, node] : table) {
+    const std::string where = place_of(path, node);
+    std::string* value = key == "name"       ? &check.name
+                         : key == "database" ? &check.database
+                         : key == "sql"      ? &check.sql
+                         : key == "expect"   ? &check.expect
+                                             : nullptr;
+    if (value == nullptr) throw_unknown(where, "key of [[drill.check]]", key.str(), kKnown);
+    const std::string name = fmt::format("drill.check.{}", key.str());
+    if (!node.is_string()) throw_wrong_type(where, name, "a text in quotes");
+    if (const Refusal expected = assign_text(*value, node.as_string()->get())) {
+      throw_wrong_type(where, name, *expected);
+    }
+  }
+  if (check.name.empty() || check.sql.empty() || check.database.empty()) {
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = fmt::format("{}: [[drill.check]] needs a name, a database and an sql",
+                                        place_of(path, table))});
+  }
+  return check;
+}
+
+void read_drill_checks(Config& config, const std::string& path, const toml::node& node) {
+  const std::string where = place_of(path, node);
+  const toml::array* array = node.as_array();
+  if (array == nullptr) {
+    throw_wrong_type(where, "drill.check", "a list of sections, each written [[drill.check]]");
+  }
+  for (const toml::node& element : *array) {
+    if (!element.is_table()) {
+      throw_wrong_type(where, "drill.check", "a section, written [[drill.check]]");
+    }
+    config.drill.checks.push_back(read_drill_check(path, *element.as_table()));
+  }
+}
+
 void read_key(Config& config, const std::string& path, std::string_view section,
               std::string_view key, const toml::node& node) {
   std::vector<std::string_view> known;
@@ -246,13 +316,15 @@ void read_key(Config& config, const std::string& path, std::string_view section,
     const std::string where = place_of(path, node);
     if (option.is_number && node.is_integer()) {
       assign(config, option, std::to_string(node.as_integer()->get()), where);
-    } else if (!option.is_number && node.is_string()) {
+    } else if (option.is_flag && node.is_boolean()) {
+      assign(config, option, node.as_boolean()->get() ? "true" : "false", where);
+    } else if (!option.is_number && !option.is_flag && node.is_string()) {
       assign(config, option, node.as_string()->get(), where);
     } else {
-      throw Error({.kind = ErrorKind::kUsage,
-                   .message = fmt::format("{}: {}.{} has the wrong type", where, section, key),
-                   .detail = fmt::format(
-                       "Expected {}.", option.is_number ? "a whole number" : "a text in quotes")});
+      throw_wrong_type(where, fmt::format("{}.{}", section, key),
+                       option.is_number ? "a whole number"
+                       : option.is_flag ? "true or false"
+                                        : "a text in quotes");
     }
     return;
   }
@@ -283,7 +355,11 @@ void read_section(Config& config, const std::string& path, std::string_view sect
     if (section == kEmptyForNow) {
       throw_not_available(place_of(path, value), fmt::format("{}.{}", section, key.str()));
     }
-    read_key(config, path, section, key.str(), value);
+    if (section == "drill" && key == "check") {
+      read_drill_checks(config, path, value);
+    } else {
+      read_key(config, path, section, key.str(), value);
+    }
   }
 }
 

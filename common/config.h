@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace pitr {
 
@@ -15,6 +16,14 @@ enum class StandbyUnreachable { kWait, kStop };
 enum class RingMode { kAuto, kOff };
 
 constexpr unsigned kMostPrefetched = 1024;  // segments that restore.prefetch may ask for
+
+// A question of the operator's own to the rehearsed server: [[drill.check]].
+struct DrillCheck {
+  std::string name;
+  std::string database = "postgres";
+  std::string sql;              // one statement
+  std::string expect = "true";  // of the first column of the first row, as text
+};
 
 struct Config {
   std::string path;  // absolute path of the file read; empty when the environment alone sufficed
@@ -53,6 +62,16 @@ struct Config {
     std::chrono::milliseconds wal_timeout{600'000};  // wait for the backup's WAL to be archived
     bool low_priority = false;                       // processor and disk first for others
   } backup;
+
+  struct {
+    std::string directory;                         // scratch space; empty: --scratch must name it
+    std::string bin_directory;                     // empty: of the backup's version, by itself
+    std::chrono::milliseconds timeout{3'600'000};  // for the replay, and for each check program
+    std::chrono::milliseconds check_timeout{300'000};  // for each [[drill.check]]
+    bool promote = false;
+    std::string preload_libraries;  // shared_preload_libraries of the rehearsed server
+    std::vector<DrillCheck> checks;
+  } drill;
 
   struct {
     RingMode ring = RingMode::kAuto;

@@ -22,6 +22,7 @@
 #include "pitr/backup.h"
 #include "pitr/catalog_rebuild.h"
 #include "pitr/check.h"
+#include "pitr/drill.h"
 #include "pitr/history.h"
 #include "pitr/info.h"
 #include "pitr/init.h"
@@ -64,7 +65,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-constexpr std::array<std::string_view, 5> kLaterSubcommands = {"expire", "keep", "drill", "metrics",
+constexpr std::array<std::string_view, 4> kLaterSubcommands = {"expire", "keep", "metrics",
                                                                "alert"};
 
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
@@ -119,6 +120,7 @@ struct CommandLine {
   CheckOptions check;
   HistoryOptions history;
   VerifyOptions verify;
+  DrillOptions drill;
   std::function<int()> run;
 };
 
@@ -184,7 +186,6 @@ void add_targets(CLI::App& restore, RestoreOptions& options) {
   restore.add_option("--before-xid", options.before_xid, "just before a transaction ended");
   restore.add_flag("--exclusive", options.exclusive, "stop before the target, not after it");
   restore.add_option("--timeline", options.timeline, "a number or latest");
-  restore.add_option("--action", options.action, "pause (default), promote or shutdown");
   restore.add_flag("--strict", options.strict, "refuse a time after the last archived commit");
   restore.add_flag("--until-gap", options.until_gap, "the end of the WAL may be a gap");
 }
@@ -196,6 +197,7 @@ void add_restore(CLI::App& app, CommandLine& line) {
   RestoreOptions& options = line.restore;
   restore.add_option("--to", options.to, "the directory to restore into");
   add_targets(restore, options);
+  restore.add_option("--action", options.action, "pause (default), promote or shutdown");
   restore.add_option("--backup", options.backup, "a base backup's id (the best one)");
   restore.add_flag("--delta", options.delta, "keep files that hold the backup's contents already");
   restore.add_option("--jobs", options.jobs, "files written at once")->check(CLI::Range(1U, 64U));
@@ -215,6 +217,24 @@ void add_restore(CLI::App& app, CommandLine& line) {
   restore.add_flag("--dry-run", options.dry_run, "only say what would be reached");
   restore.callback(
       [&line] { line.run = [&line] { return run_restore(line.session, line.restore); }; });
+}
+
+void add_drill(CLI::App& app, CommandLine& line) {
+  CLI::App& drill = add_subcommand(app, line, "drill", "Rehearse a recovery in a scratch directory",
+                                   "pitr drill --random --html /var/www/drill.html");
+  DrillOptions& options = line.drill;
+  add_targets(drill, options.target);
+  drill.add_flag("--random", options.random, "a moment by chance, not the end of the WAL");
+  drill.add_option("--backup", options.target.backup, "a base backup's id (the best one)");
+  drill.add_option("--jobs", options.target.jobs, "files written at once")
+      ->check(CLI::Range(1U, 64U));
+  drill.add_option("--scratch", options.scratch, "where there is room for the whole cluster");
+  drill.add_option("--bin-dir", options.bin_directory, "the folder of PostgreSQL's programs");
+  drill.add_option("--html", options.html, "write the report as a page into a file");
+  drill.add_option("--report", options.report, "write the report as JSON into a file");
+  drill.add_flag("--promote", options.promote, "promote the copy, and install amcheck in it");
+  drill.add_flag("--keep-directory", options.keep_directory, "leave the copy behind");
+  drill.callback([&line] { line.run = [&line] { return run_drill(line.session, line.drill); }; });
 }
 
 void add_info(CLI::App& app, CommandLine& line) {
@@ -342,6 +362,7 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   add_check(app, line);
   add_backup(app, line);
   add_restore(app, line);
+  add_drill(app, line);
   add_info(app, line);
   add_history(app, line);
   add_verify(app, line);

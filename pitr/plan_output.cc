@@ -130,7 +130,7 @@ Json target_as_json(const RecoveryTarget& target) {
   return {{"kind", kind_of(target)}, {"value", value_of(target)}, {"inclusive", target.inclusive}};
 }
 
-Json plan_as_json(const RecoveryPlan& plan) {
+Json plan_as_json(const RecoveryPlan& plan, std::optional<double> estimated_seconds) {
   Json json = {
       {"format", 1}, {"target", target_as_json(plan.target)}, {"reachable", plan.reachable()}};
   json["reason"] = plan.reason
@@ -146,7 +146,7 @@ Json plan_as_json(const RecoveryPlan& plan) {
   json["segment_count"] = plan.segment_count;
   json["missing"] = plan.missing;
   json["bytes_to_fetch"] = known ? Json(plan.bytes_to_fetch) : Json(nullptr);
-  json["estimated_seconds"] = nullptr;
+  json["estimated_seconds"] = estimated_seconds ? Json(*estimated_seconds) : Json(nullptr);
   json["nearest"] = nullptr;
   if (!plan.reachable()) {
     json["nearest"] = {{"before", json_time(plan.nearest_before)},

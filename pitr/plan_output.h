@@ -8,7 +8,8 @@
 
 namespace pitr {
 
-Json plan_as_json(const RecoveryPlan& plan);
+// `estimated_seconds`: of a measured speed; nothing: none was measured.
+Json plan_as_json(const RecoveryPlan& plan, std::optional<double> estimated_seconds = std::nullopt);
 Json target_as_json(const RecoveryTarget& target);
 std::string plan_as_text(const RecoveryPlan& plan);
 

@@ -1,29 +1,20 @@
 #include "pitr/restore.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
-#include <pwd.h>
 
-#include "basebackup/outside_configuration.h"
-#include "basebackup/recovery_settings.h"
 #include "basebackup/relation_map.h"
 #include "basebackup/rescued_wal.h"
-#include "basebackup/restore_backup.h"
 #include "basebackup/restore_destination.h"
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/log.h"
-#include "common/process.h"
-#include "common/units.h"
-#include "io/file.h"
 #include "pitr/audit_log.h"
 #include "pitr/before_drop.h"
 #include "pitr/cluster_choice.h"
+#include "pitr/drill_record.h"
 #include "pitr/plan_output.h"
-#include "pitr/progress.h"
 #include "pitr/recovery_target.h"
+#include "pitr/restoration.h"
 
 namespace pitr {
 
@@ -49,292 +40,6 @@ void check_options(const RestoreOptions& options) {
     refuse(fmt::format("invalid archive mode \"{}\"", mode), "Expected preserve or off.");
   }
 }
-
-// A standby goes on without an end, so nothing is asked of it; otherwise PostgreSQL ignores an
-// action where it has no target.
-std::string choose_action(const RestoreOptions& options, const RecoveryTarget& written) {
-  const bool has_target = written.kind != RecoveryTarget::Kind::kEnd;
-  if (!options.action.empty() && options.standby) refuse("--standby takes no --action");
-  if (!has_target && !options.action.empty() && options.action != "promote") {
-    refuse(fmt::format("--action {} is not possible at the end of the WAL", options.action),
-           "Without a target PostgreSQL ignores any other action than promote.",
-           "Use --action promote, or name a target.");
-  }
-  if (!options.action.empty()) return options.action;
-  return has_target ? "pause" : "promote";
-}
-
-std::vector<std::pair<std::string, std::string>> parse_recovery_options(
-    const RestoreOptions& options) {
-  std::vector<std::pair<std::string, std::string>> parsed;
-  for (const std::string& text : options.recovery_options) {
-    const std::size_t equals = text.find('=');
-    const std::string key = text.substr(0, equals);
-    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_.";
-    if (equals == std::string::npos || key.empty() ||
-        key.find_first_not_of(kAllowed) != std::string::npos) {
-      refuse(fmt::format("invalid recovery option \"{}\"", text),
-             "Expected KEY=VALUE with a setting's name in lower case.");
-    }
-    if (key.starts_with("recovery_target") || key == "restore_command") {
-      refuse(fmt::format("\"{}\" cannot be set by --recovery-option", key),
-             "The plan decides it: a second recovery target would stop the server at its start.");
-    }
-    parsed.emplace_back(key, text.substr(equals + 1));
-  }
-  return parsed;
-}
-
-// The folder behind --wal-from. An interrupted restore may have moved the directory's own pg_wal.
-std::string rescued_folder(const RestoreOptions& options) {
-  std::string folder = resolve_path(options.wal_from);
-  if (options.to.empty()) return folder;
-  const std::string directory = resolve_path(options.to);
-  if (folder != directory + "/pg_wal") return folder;
-  const std::string moved = wal_put_aside_before(directory);
-  return moved.empty() ? folder : moved;
-}
-
-// As root, files are given to who owns the configured data directory; where that is not there, to
-// the user "postgres".
-std::optional<FileOwner> choose_owner(const Config& config) {
-  if (geteuid() != 0) return std::nullopt;
-  struct stat status {};
-  if (!config.cluster.data_directory.empty() &&
-      stat(config.cluster.data_directory.c_str(), &status) == 0 && status.st_uid != 0) {
-    return FileOwner{status.st_uid, status.st_gid};
-  }
-  const passwd* user = getpwnam("postgres");
-  if (user != nullptr) return FileOwner{user->pw_uid, user->pw_gid};
-  refuse("root cannot own a data directory",
-         "There is neither the configured data directory nor a user \"postgres\" to give it to.",
-         "Run pitr restore as the user that will run the server.");
-}
-
-// One run of the subcommand: plan, destination, files, settings.
-class Restoration {
- public:
-  Restoration(const Session& session, const RestoreOptions& options, Storage& storage,
-              const ClusterRows& rows, const RecoveryPlan& plan)
-      : session_(session),
-        options_(options),
-        storage_(storage),
-        rows_(rows),
-        cluster_(rows.cluster),
-        plan_(plan),
-        destination_{.directory = resolve_path(options.to),
-                     .repository = resolve_path(repository_path(session.config)),
-                     .system_identifier = rows.cluster.key.system_identifier,
-                     .delta = options.delta},
-        config_folder_(destination_.directory + ".config") {}
-
-  void run() {
-    prepare();
-    BackupRestore restore(request_, storage_);
-    restore.begin();
-    aside_ = put_old_wal_aside(storage_, cluster_, destination_.directory, request_.wal_aside);
-    counts_ = restore.write_files();
-    if (!options_.wal_from.empty()) place_rescued_files();
-    restore.write_text(
-        "postgresql.auto.conf",
-        merge_recovery_settings(restore.read_text("postgresql.auto.conf"), settings_));
-    restore.write_text(options_.standby ? "standby.signal" : "recovery.signal", "");
-    if (options_.with_config) write_configuration();
-    restore.finish();
-  }
-
-  std::string report() const {
-    std::string text = fmt::format(
-        "restored {} files, {}, into \"{}\"{}\n", counts_.files, format_bytes(counts_.bytes),
-        destination_.directory,
-        options_.delta
-            ? fmt::format(" ({} kept, {} removed)", counts_.files_kept, counts_.files_removed)
-            : "");
-    if (!aside_.empty()) {
-      text += fmt::format(
-          "The WAL that lay there was moved to \"{}\": the repository does not hold all of it.\n",
-          aside_);
-    }
-    text += "Start the server with:\n  " + start_command() + "\n";
-    if (!settings_.turn_archiving_off && !is_configured_directory()) {
-      text += fmt::format(
-          "Archiving from there will be refused until the configuration says:\n  [cluster]\n"
-          "  data_directory = \"{}\"\n",
-          destination_.directory);
-    }
-    if (settings_.turn_archiving_off) {
-      text +=
-          "Archiving is off in the restored server (archive_mode = off in "
-          "postgresql.auto.conf).\n";
-    }
-    return text;
-  }
-
-  const std::string& directory() const { return destination_.directory; }
-  const RestoreCounts& counts() const { return counts_; }
-  const std::string& wal_aside() const { return aside_; }
-
-  std::string start_command() const {
-    const std::string debian =
-        fmt::format("/usr/lib/postgresql/{}/bin/pg_ctl", plan_.backup->postgres_version);
-    const std::string program = access(debian.c_str(), X_OK) == 0 ? debian : "pg_ctl";
-    std::string command = fmt::format("{} start -D {}", program, destination_.directory);
-    if (!has_outside_configuration(*plan_.backup)) return command;
-    if (options_.with_config) {
-      return command + fmt::format(" -o \"-c config_file={}/postgresql.conf\"", config_folder_);
-    }
-    // The original file names the original's data directory: opening that one would be a disaster.
-    std::string config_file;
-    for (const BackupSideFile& file : plan_.backup->side_files) {
-      if (file.purpose == "config_file") config_file = file.path;
-    }
-    return command + fmt::format(
-                         " -o \"-c config_file={} -c data_directory={} -c port=PORT"
-                         " -c external_pid_file=\"",
-                         config_file, destination_.directory);
-  }
-
- private:
-  // Everything that can be refused is refused here, before anything is touched.
-  void prepare() {
-    check_destination(destination_);
-    check_old_wal_can_move(destination_.directory);
-    std::vector<std::string> created;
-    for (const TablespaceChange& tablespace : plan_.tablespaces_created) {
-      created.push_back(tablespace.path);
-    }
-    check_created_tablespaces(created);
-    const Config& config = session_.config;
-    request_.cluster = cluster_;
-    request_.backup = *plan_.backup;
-    request_.destination = destination_.directory;
-    request_.tablespaces = place_tablespaces(
-        *plan_.backup, {.maps = options_.tablespaces, .original = options_.tablespace_original},
-        destination_);
-    if (!options_.wal_directory.empty()) {
-      request_.wal_directory = resolve_path(options_.wal_directory);
-      check_wal_directory(request_.wal_directory, destination_);
-    }
-    request_.owner = choose_owner(config);
-    request_.jobs = options_.jobs > 0 ? options_.jobs : config.restore.jobs;
-    request_.delta = options_.delta;
-    request_.wal_aside = wal_put_aside_before(destination_.directory);
-    if (request_.wal_aside.empty()) {
-      request_.wal_aside = name_for_old_wal(destination_.directory);
-    }
-    request_.on_progress = [this](std::uint64_t bytes) { progress_.show(bytes); };
-    make_settings();
-    if (options_.with_config && access(config_folder_.c_str(), F_OK) == 0) {
-      refuse(fmt::format("\"{}\" exists already", config_folder_),
-             "The configuration from outside the data directory would go there.",
-             "Move it away, or leave --with-config out.");
-    }
-    if (options_.with_config && !has_outside_configuration(*plan_.backup)) {
-      log_info("--with-config: the server had its configuration inside the data directory");
-    }
-    create_directories(destination_.directory);
-  }
-
-  void make_settings() {
-    const Config& config = session_.config;
-    settings_.target = plan_.written;
-    settings_.timeline = options_.standby ? 0 : plan_.timeline;
-    settings_.action = choose_action(options_, plan_.written);
-    std::vector<std::string> arguments;
-    if (!config.path.empty()) arguments = {"--config", config.path};
-    if (!session_.cluster.empty()) {
-      arguments.insert(arguments.end(), {"--cluster", session_.cluster});
-    }
-    settings_.restore_command = make_restore_command(path_of_program("pitr-restore"), arguments);
-    const bool same_host = plan_.backup->host == ProcessIdentity::self().host;
-    settings_.turn_archiving_off =
-        options_.archive_mode.empty() ? !same_host : options_.archive_mode == "off";
-    // Reading ahead would ask for a segment behind the stop that cannot be had, and die of the
-    // answer: recovery_prefetch, from version 15 on.
-    constexpr unsigned kFirstWithPrefetch = 15;
-    if (plan_.unusable_wal_behind && plan_.backup->postgres_version >= kFirstWithPrefetch) {
-      settings_.extra.emplace_back("recovery_prefetch", "off");
-    }
-    if (plan_.required_settings) raise_settings(*plan_.required_settings);
-    for (auto& option : parse_recovery_options(options_)) {
-      settings_.extra.push_back(std::move(option));
-    }
-    warn_of_environment(config);
-    if (config.path.empty()) {
-      log_warning(
-          "no configuration file is in use: the server's environment must hold the same "
-          "PITR_… variables for restore_command");
-    }
-  }
-
-  // What only our environment says, the server's restore_command would not know.
-  static void warn_of_environment(const Config& config) {
-    for (char** variable = environ; !config.path.empty() && *variable != nullptr; ++variable) {
-      const std::string_view text(*variable);
-      if (!text.starts_with("PITR_REPOSITORY_") && !text.starts_with("PITR_CLUSTER_")) continue;
-      log_warning(
-          fmt::format("{} is set beside the configuration file: the restored server's environment "
-                      "must hold it, too",
-                      text.substr(0, text.find('='))));
-    }
-  }
-
-  // A server in recovery stops where the WAL tells of higher ones: CheckRequiredParameterValues().
-  void raise_settings(const StandbySettings& required) {
-    const std::pair<const char*, std::int32_t> settings[] = {
-        {"max_connections", required.max_connections},
-        {"max_worker_processes", required.max_worker_processes},
-        {"max_wal_senders", required.max_wal_senders},
-        {"max_prepared_transactions", required.max_prepared_transactions},
-        {"max_locks_per_transaction", required.max_locks_per_transaction}};
-    for (const auto& [name, value] : settings)
-      settings_.extra.emplace_back(name, std::to_string(value));
-    log_info(
-        "settings were raised while the WAL was written; postgresql.auto.conf has what recovery "
-        "needs");
-  }
-
-  void place_rescued_files() {
-    const std::string own_wal = destination_.directory + "/pg_wal";
-    std::string folder = rescued_folder(options_);
-    if (folder == own_wal && !aside_.empty()) folder = aside_;
-    if (folder == own_wal) return;  // the repository held everything that lay there
-    const std::size_t count = place_rescued_wal(
-        rows_, folder, request_.wal_directory.empty() ? own_wal : request_.wal_directory,
-        request_.owner);
-    log_info(fmt::format("{} rescued segments were placed in pg_wal", count));
-  }
-
-  void write_configuration() {
-    if (!has_outside_configuration(*plan_.backup)) return;
-    write_outside_configuration(storage_, cluster_, *plan_.backup,
-                                {.folder = config_folder_,
-                                 .data_directory = destination_.directory,
-                                 .owner = request_.owner});
-  }
-
-  bool is_configured_directory() const {
-    struct stat configured {};
-    struct stat here {};
-    return stat(session_.config.cluster.data_directory.c_str(), &configured) == 0 &&
-           stat(destination_.directory.c_str(), &here) == 0 && configured.st_dev == here.st_dev &&
-           configured.st_ino == here.st_ino;
-  }
-
-  const Session& session_;
-  const RestoreOptions& options_;
-  Storage& storage_;
-  const ClusterRows& rows_;
-  const ClusterRecord& cluster_;
-  const RecoveryPlan& plan_;
-  DestinationRequest destination_;
-  std::string config_folder_;
-  RestoreBackupRequest request_;
-  RecoverySettings settings_;
-  RestoreCounts counts_;
-  std::string aside_;
-  Progress progress_{"restore", plan_.backup->size_bytes};
-};
 
 ErrorReport unreachable(const PlanReason& reason) {
   return {.kind = ErrorKind::kFinding,
@@ -419,20 +124,20 @@ void warn_of_subscriptions(RecoveryPlan& plan, const RestoreOptions& options, St
       listed));
 }
 
-void print_restored(const Session& session, const Restoration& restoration,
+void print_restored(const Session& session, const RestoredDirectory& restored,
                     const RecoveryPlan& plan) {
   if (!session.json) {
-    print_output(restoration.report());
+    print_output(restored.report);
     return;
   }
   Json json = plan_as_json(plan);
-  json["restored"] = {{"directory", restoration.directory()},
-                      {"files", restoration.counts().files},
-                      {"bytes", restoration.counts().bytes},
-                      {"files_kept", restoration.counts().files_kept},
-                      {"files_removed", restoration.counts().files_removed},
-                      {"wal_moved_to", json_text(restoration.wal_aside())},
-                      {"start_command", restoration.start_command()}};
+  json["restored"] = {{"directory", restored.directory},
+                      {"files", restored.counts.files},
+                      {"bytes", restored.counts.bytes},
+                      {"files_kept", restored.counts.files_kept},
+                      {"files_removed", restored.counts.files_removed},
+                      {"wal_moved_to", json_text(restored.wal_aside)},
+                      {"start_command", restored.start_command}};
   print_json(json);
 }
 
@@ -475,16 +180,17 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
     log_warning(warning);
   if (!session.json) print_output(plan_as_text(plan));
   if (options.dry_run) {
-    if (session.json) print_json(plan_as_json(plan));
+    if (!session.json) return kSuccess;
+    const auto drill = load_drill_record(session.config.state.directory, cluster.key);
+    print_json(plan_as_json(plan, estimate_seconds(drill, plan, cluster.identity.segment_size)));
     return kSuccess;
   }
 
   record.did["backup"] = plan.backup->id;
   record.did["timeline"] = plan.timeline;
-  Restoration restoration(session, options, *storage, rows, plan);
-  restoration.run();
-  record.did["bytes"] = restoration.counts().bytes;
-  print_restored(session, restoration, plan);
+  const RestoredDirectory restored = restore_planned(session, options, *storage, rows, plan);
+  record.did["bytes"] = restored.counts.bytes;
+  print_restored(session, restored, plan);
   return kSuccess;
 }
 

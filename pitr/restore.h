@@ -2,6 +2,7 @@
 // PostgreSQL starts on it.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ struct RestoreOptions {
   bool strict = false;
   bool until_gap = false;
   bool dry_run = false;
+
+  // For a rehearsal (pitr drill), not from the command line.
+  bool rehearsal = false;       // nothing of the origin's own settings
+  std::string tablespaces_in;   // each goes into a folder of its own there
+  std::function<void()> watch;  // called while files are written; may throw to give up
 };
 
 int run_restore(Session& session, const RestoreOptions& options);
