@@ -29,10 +29,11 @@ switch_and_wait main
 sql main "SELECT pg_create_restore_point('half way')" >/dev/null
 sql main 'INSERT INTO in_space SELECT generate_series(1001, 1500)'
 switch_and_wait main
+scratch_space
 cat >>"$WORK/main/pitr.toml" <<END
 
 [drill]
-directory = "$WORK/scratch"
+directory = "$SCRATCH"
 bin_directory = "$PG_BIN"
 timeout = "60s"
 
@@ -66,11 +67,6 @@ unnoticed() {
   expect_absent "$WORK/cleaned"
   nothing_is_left
 }
-nothing_is_left() {
-  expect_equal "" "$(ls -A "$WORK/scratch")" "what is left in the scratch space"
-  ! pgrep -af "$WORK/scratch" || fail "a process is left"
-}
-
 sql main CHECKPOINT
 remember
 story "the newest moment"
@@ -135,7 +131,7 @@ kept=$(json "$OUT" 'd["directory"]')
 [[ -f $kept/data/PG_VERSION ]] || fail "nothing was kept in $kept"
 expect_equal "" "$(grep -E 'subscription|archive' "$kept/server.log" | grep -E 'ERROR|logical replication' || true)" "what the copy did"
 expect_equal 1 "$(find "$kept/data/pg_tblspc" -lname "$kept/tablespaces/*" | wc -l)" "links of tablespaces"
-! pgrep -af "$WORK/scratch" || fail "a process is left"
+! pgrep -af "$SCRATCH" || fail "a process is left"
 
 story "what was kept is no leftover"
 expect_status 0 pitr main drill

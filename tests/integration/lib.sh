@@ -457,6 +457,20 @@ flip_byte() {
 
 size_of() { stat -c %s "$1"; }
 
+# scratch_space: SCRATCH becomes an empty folder for rehearsals, in memory where there is room.
+scratch_space() {
+  local below=$WORK
+  [[ ! -w /dev/shm || $(df --output=avail -k /dev/shm | tail -n 1) -lt 300000 ]] || below=/dev/shm
+  SCRATCH=$(as_postgres mktemp -d "$below/pitr.XXXXXX")
+  AT_EXIT+=('[[ ${KEEP-} == 1 ]] || rm -rf "$SCRATCH"')
+}
+
+# A rehearsal leaves neither a file nor a process behind.
+nothing_is_left() {
+  expect_equal "" "$(ls -A "$SCRATCH")" "what is left in the scratch space"
+  ! pgrep -af "$SCRATCH" || fail "a process is left"
+}
+
 # ---------------------------------------------------------------------------------------------
 # Backups and restores
 
