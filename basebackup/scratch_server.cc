@@ -449,7 +449,7 @@ std::string ScratchServer::last_words() {
 void ScratchServer::stop() {
   connection_.reset();
   if (!process_) return;
-  constexpr int kPatienceMs = 20'000;  // it gives its children 5 s
+  constexpr int kPatienceMs = 10'000;  // it gives its children 5 s
   process_->send(SIGQUIT);
   process_->wait_for_end(kPatienceMs);
   process_.reset();

@@ -43,29 +43,26 @@ using CheckStatus = DrillCheckResult::Status;
   throw Error({.kind = ErrorKind::kFinding, .message = std::move(cause)});
 }
 
-// What is asked to end, ends in order: the signals wait until somebody looks.
-sigset_t ending_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP})
-    sigaddset(&signals, signal);
-  return signals;
-}
+// The one thing that a handler may do: the signal's number, for whoever looks.
+volatile std::sig_atomic_t asked_to_end = 0;
 
-void hold_back_ending_signals() {
-  const sigset_t signals = ending_signals();
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
+void note_signal(int signal) { asked_to_end = signal; }
+
+// Before there is anything to be cleaned up, a signal ends the program as it always does.
+void end_in_order_from_here_on() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+    sigaction(signal, &action, nullptr);
 }
 
 void throw_when_asked_to_end() {
-  sigset_t pending;
-  sigpending(&pending);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    if (sigismember(&pending, signal) == 0) continue;
-    throw Error({.kind = ErrorKind::kSystem,
-                 .message = fmt::format("the rehearsal was interrupted by signal {}", signal),
-                 .code = "interrupted"});
-  }
+  if (asked_to_end == 0) return;
+  throw Error({.kind = ErrorKind::kSystem,
+               .message = fmt::format("the rehearsal was interrupted by signal {}",
+                                      static_cast<int>(asked_to_end)),
+               .code = "interrupted"});
 }
 
 // Damage is a finding; a full disk or a missing program is none.
@@ -313,13 +310,20 @@ class Drill {
     report_.replayed_bytes = state.replayed_to - plan.backup->start_lsn;
   }
 
+  [[noreturn]] static void throw_because_it_ended(const char* until, const std::string& words) {
+    const std::string cause = fmt::format("the server ended before {}: {}", until, words);
+    // That says nothing about what is stored.
+    const bool no_space = words.find("No space left on device") != std::string::npos;
+    throw Error({.kind = no_space ? ErrorKind::kSystem : ErrorKind::kFinding, .message = cause});
+  }
+
   static void wait(ScratchServer& server, Clock::time_point deadline, const char* until,
                    const std::function<bool()>& reached) {
     constexpr std::chrono::milliseconds kPause{50};
     while (!reached()) {
       throw_when_asked_to_end();
       if (!server.is_running()) {
-        find(fmt::format("the server ended before {}: {}", until, server.last_words()));
+        throw_because_it_ended(until, server.last_words());
       }
       if (Clock::now() > deadline) {
         find(fmt::format("the time was over (drill.timeout) before {}", until));
@@ -481,7 +485,7 @@ int run_drill(Session& session, const DrillOptions& options) {
   report.host = ProcessIdentity::self().host;
   report.target = describe_target(request.target);
   note_unreadable(rows, report);
-  hold_back_ending_signals();
+  end_in_order_from_here_on();
   adopt_orphans();
   try {
     Drill(session, options, *storage, rows, report).run(request);

@@ -38,6 +38,10 @@ std::string duration_text(double seconds) {
   return fmt::format("{} d {} h", whole / 86'400, whole / 3600 % 24);
 }
 
+std::string duration_text(const std::optional<double>& seconds) {
+  return seconds ? duration_text(std::max(0.0, *seconds)) : "not known";
+}
+
 std::string rate_text(std::uint64_t bytes, std::optional<double> per_second) {
   std::string text = format_bytes(bytes);
   if (per_second) {
@@ -81,13 +85,11 @@ std::vector<std::pair<std::string, std::string>> facts_of(const DrillReport& rep
     facts.emplace_back("last replayed", to_local_text(*report.last_transaction_at));
   }
   if (report.last_commit_at) {
-    facts.emplace_back(
-        "last commit",
-        to_local_text(*report.last_commit_at) +
-            (report.distance_seconds
-                 ? fmt::format(", {} before the target",
-                               duration_text(std::max(0.0, *report.distance_seconds)))
-                 : std::string()));
+    facts.emplace_back("last commit", to_local_text(*report.last_commit_at) +
+                                          (report.distance_seconds
+                                               ? fmt::format(", {} before the target",
+                                                             duration_text(report.distance_seconds))
+                                               : std::string()));
   }
   if (report.restored_bytes) {
     facts.emplace_back("restored",
@@ -229,7 +231,8 @@ std::string why_elsewhere(const RecoveryPlan& plan, Lsn replayed_to, std::uint64
   return {};
 }
 
-double recovery_seconds(const DrillReport& report) {
+std::optional<double> recovery_seconds(const DrillReport& report) {
+  if (!report.stopped_at) return std::nullopt;
   double sum = 0;
   for (const DrillPhase& phase : report.phases)
     sum += phase.is_recovery ? phase.seconds : 0;
@@ -301,7 +304,7 @@ Json drill_as_json(const DrillReport& report) {
           {"promoted", report.promoted},
           {"last_commit_at", json_time(report.last_commit_at)},
           {"distance_seconds", json_number(report.distance_seconds)},
-          {"recovery_seconds", recovery_seconds(report)},
+          {"recovery_seconds", json_number(recovery_seconds(report))},
           {"total_seconds", total_seconds(report)},
           {"phases", phases},
           {"restored_bytes", json_number(report.restored_bytes)},
@@ -323,14 +326,12 @@ std::string drill_as_html(const DrillReport& report) {
       "<h1>Rehearsal of a recovery: {}</h1>\n",
       escape(title), kStyle, escape(report.cluster));
   html += fmt::format("<p class=\"verdict{}\"><b>{}</b>{}</p>\n", good ? "" : " bad",
-                      good ? "Good." : "Failed.", good ? "" : " " + escape(report.cause) + ".");
+                      good ? "Good." : "Failed:", good ? "" : " " + escape(report.cause) + ".");
   html += fmt::format(
       "<div class=\"numbers\"><div><b>{}</b><span>time to recover</span></div>"
       "<div><b>{}</b><span>from the last commit to the target</span></div>"
       "<div><b>{}</b><span>with all checks</span></div></div>\n",
-      duration_text(recovery_seconds(report)),
-      report.distance_seconds ? duration_text(std::max(0.0, *report.distance_seconds))
-                              : "not known",
+      duration_text(recovery_seconds(report)), duration_text(report.distance_seconds),
       duration_text(total_seconds(report)));
   if (!report.phases.empty()) {
     html += "<h2>Phases</h2>\n" + chart_of(report) +

@@ -54,7 +54,8 @@ struct DrillReport {
 // last record that it replayed.
 std::string why_elsewhere(const RecoveryPlan& plan, Lsn replayed_to, std::uint64_t segment_size);
 
-double recovery_seconds(const DrillReport& report);
+// Nothing where the target was not reached.
+std::optional<double> recovery_seconds(const DrillReport& report);
 double total_seconds(const DrillReport& report);
 // Nothing where a phase did not come to its end or took no time.
 std::optional<double> restore_bytes_per_second(const DrillReport& report);

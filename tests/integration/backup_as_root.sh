@@ -37,3 +37,9 @@ expect_status 0 as_root restore --to "$WORK/second/data" --target-immediate --de
 expect_equal "" "$(roots "$WORK/second/data")" "files of root"
 expect_verified second
 expect_equal "" "$(roots "$WORK/main/repository" "$WORK/main/state")" "files of root"
+
+story "a rehearsal by root is held by the owner, too"
+scratch_space
+expect_status 0 as_root drill --scratch "$SCRATCH" --bin-dir "$PG_BIN"
+nothing_is_left
+expect_equal "" "$(roots "$WORK/main/repository" "$WORK/main/state")" "files of root"

@@ -82,6 +82,11 @@ wait_until 30 "the end of recovery" out_of_recovery second
 expect_equal "$WORK/second/data" "$(sql second 'SHOW data_directory')" "data_directory"
 stop second
 
+story "a rehearsal needs nothing of /etc"
+scratch_space
+expect_status 0 pitr debian drill --scratch "$SCRATCH" # by Debian's own programs
+nothing_is_left
+
 story "the origin runs on and was not touched"
 expect_equal "$origin_pid" "$(head -n 1 "$WORK/debian/data/postmaster.pid")" "the origin's process"
 expect_equal "$WORK/debian/data" "$(origin_sql 'SHOW data_directory')" "the origin's data directory"

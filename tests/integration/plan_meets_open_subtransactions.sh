@@ -104,6 +104,12 @@ expect_equal promoted "$HOW" "what the server does"
 expect_equal "1 2" "$(rows promoted)" "rows"
 crash promoted
 
+story "a rehearsal goes on with the promoted copy, and says so"
+scratch_space
+expect_status 0 pitr main drill --json --target-time "$moment_open" --scratch "$SCRATCH" --bin-dir "$PG_BIN"
+expect_equal "ok True" "$(json "$OUT" 'd["status"] + " " + str(d["promoted"])')" "the report"
+nothing_is_left
+
 story "--action shutdown: no warning, the server ends at the target, with its rows"
 expect_status 0 pitr main restore --dry-run --target-time "$moment_open" --action shutdown
 expect_no_error 'hot standby'

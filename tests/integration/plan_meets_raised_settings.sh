@@ -106,6 +106,12 @@ stops_short() {
   crash "$copy"
 }
 
+story "a rehearsal raises them, too"
+scratch_space
+expect_status 0 pitr main drill --json --target-time "$after" --scratch "$SCRATCH" --bin-dir "$PG_BIN"
+expect_equal "ok False" "$(json "$OUT" 'd["status"] + " " + str(d["promoted"])')" "the report"
+nothing_is_left
+
 story "without these lines PostgreSQL does not reach it"
 stops_short none "1 2 3" "${five[@]}"
 stops_short locks "1 2 3 4" max_locks_per_transaction

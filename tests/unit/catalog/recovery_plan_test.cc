@@ -393,6 +393,20 @@ TEST_CASE("the end of the WAL needs no target", "[catalog]") {
   CHECK(plan.segment_count == 4);
 }
 
+TEST_CASE("where a server shall pause at the end of the WAL, that is a target", "[catalog]") {
+  HandMadeWal wal = usual();
+  PlanRequest asked = request({});
+  asked.end_as_target = true;
+  const RecoveryPlan plan = wal.plan(asked);
+  REQUIRE(code(plan) == "reachable");
+  CHECK(plan.target.kind == Kind::kEnd);
+  CHECK(plan.written.kind == Kind::kLsn);
+  CHECK(plan.written.lsn == lsn_in(4, HandMadeWal::kLastRecord));
+  CHECK(plan.written.inclusive);
+  CHECK(plan.stop.kind == PlannedStop::Kind::kEndOfWal);
+  CHECK(last_xid(plan) == 706);
+}
+
 TEST_CASE("immediate stops where the backup is consistent", "[catalog]") {
   HandMadeWal wal = usual();
   const RecoveryPlan plan = wal.plan(request({.kind = Kind::kImmediate}));

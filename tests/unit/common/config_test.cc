@@ -33,15 +33,13 @@ constexpr const char* kMinimal = "[repository]\nurl = \"file:///srv/pitr\"\n";
 class CleanEnvironment {
  public:
   CleanEnvironment() {
-    for (const char* name :
-         {"CONFIG", "CLUSTER_NAME", "CLUSTER_DATA_DIRECTORY", "CLUSTER_CONNECTION",
-          "REPOSITORY_URL", "REPOSITORY_COMPRESSION", "STATE_DIRECTORY", "ARCHIVE_JOBS",
-          "ARCHIVE_LOOK_AHEAD", "ARCHIVE_LOOK_AHEAD_TIME", "RESTORE_JOBS", "RESTORE_RETRY_TIME",
-          "RESTORE_STANDBY_UNREACHABLE", "BACKUP_JOBS", "BACKUP_RATE_LIMIT", "BACKUP_WAL_TIMEOUT",
-          "IO_RING"}) {
-      unset_.push_back(
-          std::make_unique<EnvironmentVariable>(fmt::format("PITR_{}", name), std::nullopt));
+    std::vector<std::string> names;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      const std::string_view text(*variable);
+      if (text.starts_with("PITR_")) names.emplace_back(text.substr(0, text.find('=')));
     }
+    for (const std::string& name : names)
+      unset_.push_back(std::make_unique<EnvironmentVariable>(name, std::nullopt));
   }
 
  private:
@@ -270,6 +268,61 @@ TEST_CASE("a value of the wrong type is refused with what was expected", "[commo
   CHECK(report.kind == ErrorKind::kUsage);
   CHECK_THAT(report.message, Catch::Contains("wrong type"));
   CHECK_THAT(report.message, Catch::Contains("pitr.toml:"));
+}
+
+TEST_CASE("a rehearsal's settings and questions arrive in their places", "[common]") {
+  const ConfigFile file(std::string(kMinimal) + R"(
+[drill]
+directory = "/srv/scratch/"
+bin_directory = "/opt/pg/bin"
+timeout = "2h"
+check_timeout = "90s"
+promote = true
+preload_libraries = "timescaledb"
+
+[[drill.check]]
+name = "orders"
+sql = "SELECT count(*) > 0 FROM orders"
+
+[[drill.check]]
+name = "version"
+database = "shop"
+sql = "SELECT 1"
+expect = "1"
+)");
+  const Config config = file.load();
+  CHECK(config.drill.directory == "/srv/scratch");
+  CHECK(config.drill.bin_directory == "/opt/pg/bin");
+  CHECK(config.drill.timeout == milliseconds(7'200'000));
+  CHECK(config.drill.check_timeout == milliseconds(90'000));
+  CHECK(config.drill.promote);
+  CHECK(config.drill.preload_libraries == "timescaledb");
+  REQUIRE(config.drill.checks.size() == 2);
+  CHECK(config.drill.checks[0].name == "orders");
+  CHECK(config.drill.checks[0].database == "postgres");
+  CHECK(config.drill.checks[0].expect == "true");
+  CHECK(config.drill.checks[1].database == "shop");
+  CHECK(config.drill.checks[1].expect == "1");
+  const EnvironmentVariable promote("PITR_DRILL_PROMOTE", "false");
+  CHECK_FALSE(file.load().drill.promote);
+}
+
+TEST_CASE("a question that cannot be asked is refused with its line", "[common]") {
+  const auto [text, expected] = GENERATE(table<std::string, std::string>(
+      {{"[[drill.check]]\nname = \"a\"\n", ":3: [[drill.check]] needs a name"},
+       {"[[drill.check]]\nsql = \"SELECT 1\"\n", ":3: [[drill.check]] needs a name"},
+       {"[[drill.check]]\nname = \"a\"\nsql = 1\n", ":5: drill.check.sql has the wrong type"},
+       {"[[drill.check]]\nname = \"a\"\nexpects = \"1\"\n", "unknown key of [[drill.check]]"},
+       {"[drill]\ncheck = 1\n", ":4: drill.check has the wrong type"},
+       {"[drill]\ncheck = [1]\n", ":4: drill.check has the wrong type"},
+       {"[drill.check]\nname = \"a\"\n", "drill.check has the wrong type"},
+       {"[drill]\npromote = \"true\"\n", ":4: drill.promote has the wrong type"},
+       {"[drill]\npromote = 1\n", ":4: drill.promote has the wrong type"},
+       {"[drill]\ntimeout = true\n", ":4: drill.timeout has the wrong type"}}));
+  CAPTURE(text);
+  const ConfigFile file(kMinimal + text);
+  CHECK(error_kind_of([&] { file.load(); }) == ErrorKind::kUsage);
+  CHECK_THAT(words(error_of([&] { file.load(); })), Catch::Contains(expected));
 }
 
 TEST_CASE("an impossible value is refused with what was expected", "[common]") {
