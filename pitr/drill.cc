@@ -18,6 +18,7 @@
 #include "common/process.h"
 #include "io/file.h"
 #include "pitr/before_drop.h"
+#include "pitr/cluster_choice.h"
 #include "pitr/drill_record.h"
 #include "pitr/drill_report.h"
 #include "pitr/plan_output.h"
@@ -474,7 +475,7 @@ int run_drill(Session& session, const DrillOptions& options) {
   session.become_owner_of_data_directory();
   check_options(session, options);
   const auto storage = open_storage(session.config);
-  const ClusterRecord cluster = session_cluster(session, *storage);
+  const ClusterRecord cluster = choose_cluster(session, *storage, request);
   const ClusterRows rows = session_rows(session, *storage, cluster);
   if (!options.target.before_drop.empty()) {
     target_before_drop(request, options.target.before_drop, *storage, rows);

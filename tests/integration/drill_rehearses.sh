@@ -82,7 +82,9 @@ expect_equal True "$(d 'd["distance_seconds"] > 0 and d["restore_bytes_per_secon
 expect_equal True "$(d 'd["replayed_bytes"] >= 2 << 20')" "bytes replayed"
 # The last commit is the second INSERT, which PostgreSQL itself has told the time of.
 expect_equal True "$(d 'd["stopped_at"]["time"] == d["plan"]["commit_before"]["time"] == d["last_commit_at"]')" "the last commit"
-expect_equal "pg_verifybackup ok None, pg_amcheck ok postgres, pg_amcheck not_checked template1, check \"rows are there\" ok postgres, check \"the newest\" ok postgres, check \"nothing runs here\" ok postgres" \
+amcheck=ok
+[[ -x $PG_BIN/pg_amcheck ]] || amcheck=not_checked # before 14
+expect_equal "pg_verifybackup ok None, pg_amcheck $amcheck postgres, pg_amcheck not_checked template1, check \"rows are there\" ok postgres, check \"the newest\" ok postgres, check \"nothing runs here\" ok postgres" \
   "$(d '", ".join(c["name"] + " " + c["status"] + " " + str(c["database"]) for c in d["checks"])')" "checks"
 unnoticed
 
@@ -125,9 +127,8 @@ unnoticed
 
 story "promoted: amcheck is installed where it is missing, subscriptions do not start, archiving is off"
 expect_status 0 pitr main drill --json --promote --keep-directory
-expect_equal "True ['ok']" "$(json "$OUT" 'd["promoted"], sorted({c["status"] for c in d["checks"]})' | tr -d '()' | sed 's/,//')" "the report"
+expect_equal "True True" "$(json "$OUT" 'str(d["promoted"]) + " " + str({c["status"] for c in d["checks"]} == {"ok", "'$amcheck'"})')" "the report"
 kept=$(json "$OUT" 'd["directory"]')
-"$PG_BIN/pg_verifybackup" --version >/dev/null
 [[ -f $kept/data/PG_VERSION ]] || fail "nothing was kept in $kept"
 expect_equal "" "$(grep -E 'subscription|archive' "$kept/server.log" | grep -E 'ERROR|logical replication' || true)" "what the copy did"
 expect_equal 1 "$(find "$kept/data/pg_tblspc" -lname "$kept/tablespaces/*" | wc -l)" "links of tablespaces"

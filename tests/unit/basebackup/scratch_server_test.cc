@@ -54,8 +54,8 @@ TEST_CASE("a setting that a version does not know is not written", "[basebackup]
 }
 
 TEST_CASE("a socket's path has room for 107 bytes", "[basebackup]") {
-  CHECK(has_room_for_socket("/" + std::string(107 - 15 - 2, 'a')));
-  CHECK_FALSE(has_room_for_socket("/" + std::string(107 - 15, 'a')));
+  CHECK(has_room_for_socket("/" + std::string(107 - 14 - 1, 'a')));
+  CHECK_FALSE(has_room_for_socket("/" + std::string(107 - 14, 'a')));
 }
 
 TEST_CASE("only programs of the wanted version are taken", "[basebackup]") {
