@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <random>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "io/file.h"
+#include "pitr/audit_log.h"
 #include "pitr/before_drop.h"
 #include "pitr/cluster_choice.h"
 #include "pitr/drill_record.h"
@@ -85,6 +87,20 @@ std::string wanted(const std::string& option, const std::string& configured) {
   return option.empty() ? configured : option;
 }
 
+// Does something at the end of its block, whatever ends that.
+class AtEnd {
+ public:
+  explicit AtEnd(std::function<void()> work) : work_(std::move(work)) {}
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+  AtEnd(AtEnd&&) = delete;
+  AtEnd& operator=(AtEnd&&) = delete;
+  ~AtEnd() { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+
 // One run, from the plan on. What goes wrong is thrown; what was measured by then is in the report.
 class Drill {
  public:
@@ -107,7 +123,8 @@ class Drill {
       report_.kept_directory = directory.path();
       directory.keep();
     }
-    const OrphansEnd orphans_end;  // before the directory goes, after the server
+    // What the server's restore_command may have started ends before the directory goes.
+    const AtEnd no_orphans(kill_all_children);
     check_space(plan);
     const ScratchServerRequest request_to_server = server_request(plan, directory.path());
     timed("restore", true, [&] { restore(plan, directory.path()); });
@@ -120,24 +137,14 @@ class Drill {
   }
 
  private:
-  // What the server's restore_command may have started.
-  struct OrphansEnd {
-    OrphansEnd() = default;
-    OrphansEnd(const OrphansEnd&) = delete;
-    OrphansEnd& operator=(const OrphansEnd&) = delete;
-    ~OrphansEnd() { kill_all_children(); }
-  };
-
   // The time counts, too, of a phase that does not come to its end.
   void timed(const char* name, bool is_recovery, const std::function<void()>& work) {
-    struct Stopwatch {
-      DrillPhase& phase;
-      Clock::time_point begun = Clock::now();
-      ~Stopwatch() { phase.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); }
-    };
     log_debug(name);
     report_.phases.push_back({.name = name, .is_recovery = is_recovery});
-    const Stopwatch stopwatch{report_.phases.back()};
+    const auto begun = Clock::now();
+    const AtEnd stopwatch([&] {
+      report_.phases.back().seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    });
     work();
   }
 
@@ -464,18 +471,13 @@ int tell(const Session& session, const DrillOptions& options, const DrillReport&
   return kBadFinding;
 }
 
-}  // namespace
-
-int run_drill(Session& session, const DrillOptions& options) {
+int rehearse(const Session& session, const DrillOptions& options, PlanRequest& request,
+             AuditRecord& record) {
   DrillReport report;
-  report.started_at = now();
-  PlanRequest request = parse_plan_request(options.target, report.started_at);
-  request.end_as_target = true;
-  session.load();
-  session.become_owner_of_data_directory();
-  check_options(session, options);
+  report.started_at = request.now;
   const auto storage = open_storage(session.config);
   const ClusterRecord cluster = choose_cluster(session, *storage, request);
+  record.cluster = cluster.key;
   const ClusterRows rows = session_rows(session, *storage, cluster);
   if (!options.target.before_drop.empty()) {
     target_before_drop(request, options.target.before_drop, *storage, rows);
@@ -495,8 +497,26 @@ int run_drill(Session& session, const DrillOptions& options) {
     if (report.cause.empty()) report.cause = one_sentence(error.report());
   }
   report.finished_at = now();
+  const Json json = drill_as_json(report);
+  record.did = {{"target", report.plan.is_object() ? report.plan["target"] : Json(nullptr)},
+                {"backup", json_text(report.backup)},
+                {"cause", json["cause"]},
+                {"recovery_seconds", json["recovery_seconds"]}};
   remember(session.config, cluster.key, report);
   return tell(session, options, report);
+}
+
+}  // namespace
+
+int run_drill(Session& session, const DrillOptions& options) {
+  PlanRequest request = parse_plan_request(options.target, now());
+  request.end_as_target = true;
+  session.load();
+  session.become_owner_of_data_directory();
+  check_options(session, options);
+  return run_audited(session, "drill", [&](AuditRecord& record) {
+    return rehearse(session, options, request, record);
+  });
 }
 
 }  // namespace pitr

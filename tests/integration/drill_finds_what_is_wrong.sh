@@ -36,6 +36,10 @@ expect_failed "cannot be reached: the WAL has a gap: \"$middle\" is missing"
 expect_equal "None $middle" "$(json "$OUT" 'd["stopped_at"], d["plan"]["missing"][0]' | tr -d "(),'")" "the report"
 mv "$WORK/lost" "$place"
 
+tail -n 1 "$WORK/main/state/audit.log" >"$WORK/line"
+expect_equal "drill finding 3 end True" \
+  "$(json "$WORK/line" 'd["command"], d["outcome"], d["status"], d["did"]["target"]["kind"], "gap" in d["did"]["cause"]' | tr -d "(),'")" "the audit log"
+
 story "a damaged segment: what pitr-restore said is the cause"
 object=$(stored main "$middle")
 cp "$object" "$WORK/whole"

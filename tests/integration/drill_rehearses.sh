@@ -88,6 +88,10 @@ expect_equal "pg_verifybackup ok None, pg_amcheck $amcheck postgres, pg_amcheck 
   "$(d '", ".join(c["name"] + " " + c["status"] + " " + str(c["database"]) for c in d["checks"])')" "checks"
 unnoticed
 
+tail -n 1 "$WORK/main/state/audit.log" >"$WORK/line"
+expect_equal "drill ok 0 $BACKUP None True" \
+  "$(json "$WORK/line" 'd["command"], d["outcome"], d["status"], d["did"]["backup"], d["did"]["cause"], d["did"]["recovery_seconds"] > 0' | tr -d "(),'")" "the audit log"
+
 story "the report in files; the page is well-formed and needs nothing from elsewhere"
 expect_json "$WORK/drill.json"
 expect_equal True "$(json "$WORK/drill.json" "d == json.load(open('$WORK/newest'))")" "the same report"
