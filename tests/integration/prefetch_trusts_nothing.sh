@@ -142,7 +142,7 @@ recovery_asks 0 "${segments[0]}"
 wait_for "${segments[1]}"
 
 story "the folder is taken away: the prefetcher ends"
-rm -rf "$folder"
+mv "$folder" "$WORK/taken_away" # at once, while files come into it
 wait_until 10 "the prefetcher gone" no_prefetcher
 
 story "the end of the archive is 1, a gap is 200, with a prefetcher and without"
