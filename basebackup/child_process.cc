@@ -50,6 +50,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
   const File output = File::open(output_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
   std::vector<std::string> copies = arguments;
   std::vector<char*> pointers;
+  pointers.reserve(copies.size() + 1);
   for (std::string& argument : copies)
     pointers.push_back(argument.data());
   pointers.push_back(nullptr);

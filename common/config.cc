@@ -142,8 +142,9 @@ Refusal assign_compression(std::string& value, const std::string& text) {
   return std::nullopt;
 }
 
-const std::vector<Option>& options() {
-  static const std::vector<Option> all = {
+// Of programs that PostgreSQL waits for, and what all of them share.
+std::vector<Option> everyday_options() {
+  return {
       {"cluster", "name", false,
        [](Config& c, const std::string& t) { return assign_cluster_name(c.cluster.name, t); }},
       {"cluster", "data_directory", false,
@@ -186,6 +187,19 @@ const std::vector<Option>& options() {
        [](Config& c, const std::string& t) {
          return assign_number(c.restore.prefetch, t, 0, kMostPrefetched);
        }},
+      {"io", "ring", false,
+       [](Config& c, const std::string& t) -> Refusal {
+         if (t != "auto" && t != "off") return "\"auto\" or \"off\"";
+         c.io.ring = t == "auto" ? RingMode::kAuto : RingMode::kOff;
+         return std::nullopt;
+       }},
+      {"audit", "file", false,
+       [](Config& c, const std::string& t) { return assign_absolute_path(c.audit.file, t); }},
+  };
+}
+
+std::vector<Option> backup_and_drill_options() {
+  return {
       {"backup", "jobs", true,
        [](Config& c, const std::string& t) { return assign_jobs(c.backup.jobs, t); }},
       {"backup", "rate_limit", false,
@@ -217,15 +231,16 @@ const std::vector<Option>& options() {
        [](Config& c, const std::string& t) { return assign_flag(c.drill.promote, t); }, true},
       {"drill", "preload_libraries", false,
        [](Config& c, const std::string& t) { return assign_text(c.drill.preload_libraries, t); }},
-      {"io", "ring", false,
-       [](Config& c, const std::string& t) -> Refusal {
-         if (t != "auto" && t != "off") return "\"auto\" or \"off\"";
-         c.io.ring = t == "auto" ? RingMode::kAuto : RingMode::kOff;
-         return std::nullopt;
-       }},
-      {"audit", "file", false,
-       [](Config& c, const std::string& t) { return assign_absolute_path(c.audit.file, t); }},
   };
+}
+
+const std::vector<Option>& options() {
+  static const std::vector<Option> all = [] {
+    std::vector<Option> joined = everyday_options();
+    for (Option& option : backup_and_drill_options())
+      joined.push_back(std::move(option));
+    return joined;
+  }();
   return all;
 }
 

@@ -12,7 +12,7 @@ std::string path_in(const std::string& state_directory) { return state_directory
 
 // An object with "drills"; an empty one where the file is missing or is none of ours.
 Json load_all(const std::string& state_directory) {
-  const Json nothing = {{"format", 1}, {"drills", Json::object()}};
+  Json nothing = {{"format", 1}, {"drills", Json::object()}};
   std::string text;
   try {
     if (!try_read_whole_file(path_in(state_directory), text)) return nothing;
