@@ -73,7 +73,8 @@ class Storage {
   // Makes sure that a file which is there survives a crash, whoever wrote it.
   virtual void make_durable(const std::string& key) = 0;
 
-  // A hint: a file that is durable will not be read soon, so that none of it needs to stay in memory.
+  // A hint: a file that is durable will not be read soon, so that none of it needs to stay in
+  // memory.
   virtual void forget_cached(const std::string& key) = 0;
 
   // False when there was none.
