@@ -98,7 +98,7 @@ bool pitr_archive(const pitr_settings* settings, const char* path) {
   });
 }
 
-size_t pitr_messages(const pitr_message** shown) {
-  *shown = pitr::messages().shown.data();
+size_t pitr_messages(const pitr_message** messages) {
+  *messages = pitr::messages().shown.data();
   return pitr::messages().shown.size();
 }

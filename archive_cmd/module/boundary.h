@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(readability-identifier-naming, modernize-use-using): C, and named like it */
 enum pitr_level { PITR_LEVEL_ERROR, PITR_LEVEL_WARNING, PITR_LEVEL_INFO, PITR_LEVEL_DEBUG };
 
 struct pitr_message {
@@ -36,6 +37,8 @@ bool pitr_archive(const struct pitr_settings* settings, const char* path);
 
 /* What the last of these calls had to say, in order; good until the next. */
 size_t pitr_messages(const struct pitr_message** messages);
+
+/* NOLINTEND(readability-identifier-naming, modernize-use-using) */
 
 #ifdef __cplusplus
 }
