@@ -1,5 +1,6 @@
 #include "archive_cmd/passage.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -94,16 +95,16 @@ bool Passage::is_stored_as(const std::string& key, std::uint64_t length) {
   return true;
 }
 
-// Reads the source while the stored blocks are decompressed: in one pass over both.
+// Each thread reads of the source what it has just decompressed: one pass over both.
 bool Passage::has_same_bytes(const ArchiveReader& stored) const {
-  BufferPool pool(1, stored.contents().block_size);
-  Buffer space = pool.acquire();
-  bool same = true;
-  stored.read_all(request_.jobs, [&](ByteSpan raw, std::uint64_t offset) {
+  BufferPool pool(request_.jobs, stored.contents().block_size);
+  std::atomic<bool> same{true};
+  stored.inspect_all(request_.jobs, [&](ByteSpan raw, std::uint64_t offset) {
     if (!same) return;
+    Buffer space = pool.acquire();
     const std::span<std::byte> bytes = space.space().first(raw.size());
     require_unchanged(offset + source_.read_at(offset, bytes), offset + raw.size());
-    same = std::memcmp(bytes.data(), raw.data(), raw.size()) == 0;
+    if (std::memcmp(bytes.data(), raw.data(), raw.size()) != 0) same = false;
   });
   return same;
 }

@@ -21,18 +21,22 @@ namespace pitr {
 class Workspace {
  public:
   explicit Workspace(const ArchiveRequest& request)
-      : options_{.compression = request.compression, .jobs = request.jobs}, ring_(request.ring) {}
+      : options_{.compression = request.compression, .jobs = request.jobs}, mode_(request.ring) {}
 
   EncodeBuffers& buffers() {
     if (!buffers_) buffers_ = std::make_unique<EncodeBuffers>(options_);
     return *buffers_;
   }
-  Ring& ring() { return ring_; }
+  Ring& ring() {
+    if (!ring_) ring_.emplace(mode_);
+    return *ring_;
+  }
 
  private:
   EncodeOptions options_;
   std::unique_ptr<EncodeBuffers> buffers_;
-  Ring ring_;
+  RingMode mode_;
+  std::optional<Ring> ring_;
 };
 
 // Opens a WAL file; refuses what is not whole or not of this cluster before a byte of it leaves the

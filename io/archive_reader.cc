@@ -196,6 +196,15 @@ ByteSpan ArchiveReader::read_block(std::uint64_t number, BlockCodec& codec,
 }
 
 void ArchiveReader::read_all(unsigned jobs, const Consumer& consumer) const {
+  visit_all(jobs, nullptr, consumer);
+}
+
+void ArchiveReader::inspect_all(unsigned jobs, const Consumer& inspector) const {
+  visit_all(jobs, inspector, nullptr);
+}
+
+void ArchiveReader::visit_all(unsigned jobs, const Consumer& inspector,
+                              const Consumer& consumer) const {
   struct Task {
     std::uint64_t number = 0;
     Buffer stored;
@@ -210,6 +219,7 @@ void ArchiveReader::read_all(unsigned jobs, const Consumer& consumer) const {
   BufferPool raw(capacity, most_raw_bytes());
   OrderedWorkers<Task> workers(jobs, capacity, [&](Task& task, unsigned worker) {
     task.result = read_block(task.number, codecs[worker], task.stored.space(), task.raw.space());
+    if (inspector) inspector(task.result, task.number * contents_.block_size);
   });
   Xxh3Stream hash;
   std::uint64_t next = 0;
@@ -224,7 +234,7 @@ void ArchiveReader::read_all(unsigned jobs, const Consumer& consumer) const {
     }
     Task task = workers.take();
     hash.update(task.result);
-    consumer(task.result, offset);
+    if (consumer) consumer(task.result, offset);
     offset += task.result.size();
   }
   if (hash.value() != contents_.raw_hash) throw_damaged("Its contents fail their checksum.");

@@ -28,6 +28,8 @@ class ArchiveReader {
   // until this returns, the consumer has seen only blocks that are whole by themselves.
   using Consumer = std::function<void(ByteSpan raw, std::uint64_t offset)>;
   void read_all(unsigned jobs, const Consumer& consumer) const;
+  // The same, but the blocks are handed on as they come, by the threads that decompressed them.
+  void inspect_all(unsigned jobs, const Consumer& inspector) const;
 
   // The raw bytes from `offset` on, as many as asked for.
   void read_range(std::uint64_t offset, std::uint64_t length, const Consumer& consumer) const;
@@ -41,6 +43,7 @@ class ArchiveReader {
     std::uint64_t checksum;
   };
 
+  void visit_all(unsigned jobs, const Consumer& inspector, const Consumer& consumer) const;
   void read_directory();
   void read_contents();
   void read_block_table();
