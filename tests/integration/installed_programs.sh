@@ -6,7 +6,6 @@ RUN_AS_ROOT=1
 source "$(dirname "$0")/lib.sh"
 [[ -e $PITR_BIN/cmake_install.cmake ]] || skip "PITR_BIN is not a build folder"
 stage=$WORK/stage/usr
-# The archive module goes where its server looks for it, whatever the prefix: hence DESTDIR.
 DESTDIR=$WORK/stage cmake --install "$PITR_BIN" --prefix /usr >"$WORK/install.log" 2>&1 || fail "$(cat "$WORK/install.log")"
 chmod -R go+rX "$WORK/stage"
 
