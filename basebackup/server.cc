@@ -7,6 +7,7 @@
 
 #include "basebackup/connection.h"
 #include "common/error.h"
+#include "wal/segment_name.h"
 
 namespace pitr {
 
@@ -17,6 +18,11 @@ constexpr const char* kBackupLock = "1885959282";
 
 Instant to_instant(const std::string& microseconds) {
   return Instant(std::chrono::microseconds(to_integer(microseconds)));
+}
+
+std::optional<Instant> optional_instant(const std::string& microseconds) {
+  if (microseconds.empty()) return std::nullopt;
+  return to_instant(microseconds);
 }
 
 // Microseconds since the Unix epoch, whatever DateStyle and TimeZone are.
@@ -82,6 +88,11 @@ std::vector<std::string> Server::configuration_files() {
   return paths;
 }
 
+void Server::limit_answers(std::chrono::seconds limit) {
+  query_row(fmt::format("SELECT pg_catalog.set_config('statement_timeout', '{}s', false)",
+                        limit.count()));
+}
+
 ServerFacts Server::facts() {
   const Row row = query_row(
       "SELECT (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
@@ -107,17 +118,36 @@ ArchiverState Server::archiver_state() {
   const Row row = query_row(
       "SELECT coalesce(last_archived_wal, ''), coalesce(last_failed_wal, ''), archived_count,"
       " failed_count, coalesce(last_failed_time > last_archived_time,"
-      " last_failed_time IS NOT NULL)"
+      " last_failed_time IS NOT NULL),"
+      " (extract(epoch from last_archived_time) * 1000000)::bigint,"
+      " (extract(epoch from last_failed_time) * 1000000)::bigint"
       " FROM pg_catalog.pg_stat_archiver");
   return {.last_archived_wal = row[0],
           .last_failed_wal = row[1],
           .archived_count = to_integer(row[2]),
           .failed_count = to_integer(row[3]),
-          .is_failing = row[4] == "t"};
+          .is_failing = row[4] == "t",
+          .last_archived_at = optional_instant(row[5]),
+          .last_failed_at = optional_instant(row[6])};
 }
 
 Lsn Server::current_lsn() {
   return to_lsn(query_row("SELECT pg_catalog.pg_current_wal_insert_lsn()")[0]);
+}
+
+WalPosition Server::wal_position() {
+  // The control file tells the timeline of the last checkpoint: after a promotion not yet the new
+  // one, which only a name of the WAL being written does.
+  const Row row = query_row(
+      "SELECT r, CASE WHEN r THEN coalesce(pg_catalog.pg_last_wal_receive_lsn(),"
+      " pg_catalog.pg_last_wal_replay_lsn()) ELSE pg_catalog.pg_current_wal_insert_lsn() END,"
+      " CASE WHEN r THEN '' ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())"
+      " END, (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())"
+      " FROM pg_catalog.pg_is_in_recovery() r");
+  WalPosition position{.lsn = row[1].empty() ? 0 : to_lsn(row[1]), .in_recovery = row[0] == "t"};
+  const auto segment = SegmentName::parse(row[2]);
+  position.timeline = segment ? segment->timeline : static_cast<TimelineId>(to_integer(row[3]));
+  return position;
 }
 
 Server::Privileges Server::privileges() {

@@ -1,6 +1,7 @@
 // The only door to a PostgreSQL server.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -35,6 +36,15 @@ struct ArchiverState {
   std::int64_t archived_count = 0;
   std::int64_t failed_count = 0;
   bool is_failing = false;  // the last attempt failed
+  std::optional<Instant> last_archived_at;
+  std::optional<Instant> last_failed_at;
+};
+
+// Up to where the server has written WAL; a standby: received, else replayed.
+struct WalPosition {
+  Lsn lsn = 0;
+  TimelineId timeline = 0;
+  bool in_recovery = false;
 };
 
 struct BackupStart {
@@ -60,9 +70,13 @@ class Server {
   Server& operator=(Server&&) = delete;
   ~Server();
 
+  // From now on an answer that takes longer is none.
+  void limit_answers(std::chrono::seconds limit);
+
   ServerFacts facts();
   ArchiverState archiver_state();
   Lsn current_lsn();
+  WalPosition wal_position();
   std::string setting(const std::string& name);    // empty where there is no such setting
   std::vector<std::string> configuration_files();  // every file that a setting in force came from
 

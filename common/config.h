@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,19 @@ struct Config {
   struct {
     std::string file;  // absolute; empty: audit.log in the state directory
   } audit;
+
+  // From where on `check` finds a problem; what is not set is not looked at.
+  struct {
+    std::optional<std::chrono::milliseconds> backup_age;
+    std::optional<std::chrono::milliseconds> archive_lag;
+    std::optional<unsigned> ready_files;
+    std::optional<double> free_space_percent;  // of the repository's volume
+    std::optional<std::chrono::milliseconds> verify_age;
+    std::optional<std::chrono::milliseconds> drill_age;
+    std::string command;  // for /bin/sh; empty: none
+    std::chrono::milliseconds timeout{30'000};
+    std::chrono::milliseconds repeat{4 * 3'600'000};
+  } alert;
 };
 
 // Reads `path`, or $PITR_CONFIG, or /etc/pitr/pitr.toml, then lets PITR_<SECTION>_<KEY> override.

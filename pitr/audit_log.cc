@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "io/file.h"
+#include "pitr/audit_reader.h"
 
 namespace pitr {
 
@@ -92,11 +93,9 @@ class Audit {
         {"status", status},
         {"error", error},
         {"did", record_.did}};
-    const std::string path = session_.config.audit.file.empty()
-                                 ? session_.config.state.directory + "/audit.log"
-                                 : session_.config.audit.file;
     try {
-      append_line(path, line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      append_line(audit_log_path(session_.config),
+                  line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
     } catch (const Error& failed) {
       log_warning(fmt::format("the audit log has no line of this command: {}", failed.what()));
     }

@@ -16,18 +16,13 @@
 #include "common/exit_status.h"
 #include "common/units.h"
 #include "io/file.h"
+#include "pitr/alert.h"
 #include "pitr/json_output.h"
 #include "storage/history_cache.h"
 
 namespace pitr {
 
 namespace {
-
-struct CheckResult {
-  std::string name;
-  std::string status;  // ok | warning | failed
-  std::string message;
-};
 
 // Runs named checks; a check that throws has failed with that error's words.
 class Checks {
@@ -48,6 +43,8 @@ class Checks {
       return is_warning;
     }
   }
+
+  void add(CheckResult result) { results_.push_back(std::move(result)); }
 
   const std::vector<CheckResult>& results() const { return results_; }
 
@@ -174,6 +171,14 @@ void run_checks(const Session& session, bool switch_segment, std::chrono::millis
   checks.run("segment switch", [&] { return check_segment(*server, *storage, cluster, timeout); });
 }
 
+void run_all(const Session& session, bool switch_segment, std::chrono::milliseconds timeout,
+             Checks& checks) {
+  run_checks(session, switch_segment, timeout, checks);
+  if (!any_threshold(session.config)) return;
+  for (CheckResult& result : compare_with_thresholds(observe(session), session.config))
+    checks.add(std::move(result));
+}
+
 int answer_nagios(const Checks& checks) {
   const CheckResult* worst = checks.worst();
   const auto failed =
@@ -184,8 +189,11 @@ int answer_nagios(const Checks& checks) {
   for (char& c : message) {
     if (c == '\n' || c == '|') c = ' ';
   }
-  print_output(fmt::format("PITR {} - {} | checks={} failed={}\n", word, message,
-                           checks.results().size(), failed));
+  std::string perfdata = fmt::format("checks={} failed={}", checks.results().size(), failed);
+  for (const CheckResult& result : checks.results()) {
+    if (!result.perfdata.empty()) perfdata += " " + result.perfdata;
+  }
+  print_output(fmt::format("PITR {} - {} | {}\n", word, message, perfdata));
   constexpr int kNagiosWarning = 1;
   constexpr int kNagiosCritical = 2;
   if (worst == nullptr) return kSuccess;
@@ -196,7 +204,7 @@ int check_for_nagios(Session& session, std::chrono::milliseconds timeout) {
   session.load();
   session.become_owner_of_data_directory();
   Checks checks;
-  run_checks(session, false, timeout, checks);
+  run_all(session, false, timeout, checks);
   return answer_nagios(checks);
 }
 
@@ -218,7 +226,7 @@ int run_check(Session& session, const CheckOptions& options) {
   session.load();
   session.become_owner_of_data_directory();
   Checks checks;
-  run_checks(session, true, *timeout, checks);
+  run_all(session, true, *timeout, checks);
   const CheckResult* worst = checks.worst();
   if (session.json) {
     Json results = Json::array();
@@ -234,6 +242,7 @@ int run_check(Session& session, const CheckOptions& options) {
     }
     print_output(text);
   }
+  send_alerts(session, checks.results());
   return worst != nullptr && worst->status == "failed" ? kBadFinding : kSuccess;
 }
 

@@ -28,6 +28,7 @@
 #include "pitr/init.h"
 #include "pitr/json_output.h"
 #include "pitr/map.h"
+#include "pitr/metrics.h"
 #include "pitr/push.h"
 #include "pitr/restore.h"
 #include "pitr/session.h"
@@ -65,8 +66,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-constexpr std::array<std::string_view, 4> kLaterSubcommands = {"expire", "keep", "metrics",
-                                                               "alert"};
+constexpr std::array<std::string_view, 2> kLaterSubcommands = {"expire", "keep"};
 
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
   throw Error({.kind = ErrorKind::kUsage,
@@ -121,6 +121,7 @@ struct CommandLine {
   HistoryOptions history;
   VerifyOptions verify;
   DrillOptions drill;
+  MetricsOptions metrics;
   std::function<int()> run;
 };
 
@@ -268,6 +269,16 @@ void add_verify(CLI::App& app, CommandLine& line) {
       [&line] { line.run = [&line] { return run_verify(line.session, line.verify); }; });
 }
 
+void add_metrics(CLI::App& app, CommandLine& line) {
+  CLI::App& metrics =
+      add_subcommand(app, line, "metrics", "Print the state of backups for Prometheus",
+                     "pitr metrics --textfile /var/lib/prometheus/node-exporter/pitr.prom");
+  metrics.add_option("--textfile", line.metrics.textfile,
+                     "replace this file, for node_exporter, instead of printing");
+  metrics.callback(
+      [&line] { line.run = [&line] { return run_metrics(line.session, line.metrics); }; });
+}
+
 void add_map(CLI::App& app, CommandLine& line) {
   CLI::App& map =
       add_subcommand(app, line, "map", "Record the names of relations for history", "pitr map");
@@ -367,6 +378,7 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   add_history(app, line);
   add_verify(app, line);
   add_map(app, line);
+  add_metrics(app, line);
   add_push(app, line);
   add_catalog(app, line);
   refuse_empty_values(app);

@@ -501,7 +501,8 @@ int rehearse(const Session& session, const DrillOptions& options, PlanRequest& r
   record.did = {{"target", report.plan.is_object() ? report.plan["target"] : Json(nullptr)},
                 {"backup", json_text(report.backup)},
                 {"cause", json["cause"]},
-                {"recovery_seconds", json["recovery_seconds"]}};
+                {"recovery_seconds", json["recovery_seconds"]},
+                {"distance_seconds", json["distance_seconds"]}};
   remember(session.config, cluster.key, report);
   return tell(session, options, report);
 }

@@ -367,10 +367,49 @@ TEST_CASE("a path with a zero in it is refused: the system would cut it there", 
   CHECK_THAT(refusal(text).message, Catch::Contains("invalid value"));
 }
 
+TEST_CASE("thresholds are looked at only where they are set", "[common]") {
+  const Config unset = loaded(kMinimal);
+  CHECK_FALSE(unset.alert.backup_age);
+  CHECK_FALSE(unset.alert.ready_files);
+  CHECK_FALSE(unset.alert.free_space_percent);
+  CHECK(unset.alert.command.empty());
+  CHECK(unset.alert.repeat == std::chrono::hours(4));
+
+  const Config set = with_minimal(R"([alert]
+backup_age = "26h"
+archive_lag = "10min"
+ready_files = 0
+free_space = "7.5%"
+verify_age = "8d"
+drill_age = "35d"
+command = "notify 'a b' | mail"
+timeout = "5s"
+repeat = "1h"
+)");
+  CHECK(set.alert.backup_age == std::chrono::hours(26));
+  CHECK(set.alert.archive_lag == std::chrono::minutes(10));
+  CHECK(set.alert.ready_files == 0U);
+  CHECK(set.alert.free_space_percent == 7.5);
+  CHECK(set.alert.verify_age == std::chrono::hours(8 * 24));
+  CHECK(set.alert.drill_age == std::chrono::hours(35 * 24));
+  CHECK(set.alert.command == "notify 'a b' | mail");
+  CHECK(set.alert.timeout == std::chrono::seconds(5));
+  CHECK(set.alert.repeat == std::chrono::hours(1));
+}
+
+TEST_CASE("a threshold that is none is refused", "[common]") {
+  const std::string bad = GENERATE(
+      "backup_age = \"soon\"", "backup_age = 26", "ready_files = -1", "ready_files = \"1\"",
+      "free_space = \"10\"", "free_space = \"\"", "free_space = \"%\"", "free_space = \"101%\"",
+      "free_space = \"nan%\"", "free_space = \"-1%\"", "free_space = 10", "command = \"a\\u0000b\"",
+      "repeat = \"\"", "url = \"x\"");
+  CAPTURE(bad);
+  CHECK(refusal(fmt::format("{}[alert]\n{}\n", kMinimal, bad)).kind == ErrorKind::kUsage);
+}
+
 TEST_CASE("what this version does not have is refused, not ignored", "[common]") {
   const std::string text = GENERATE(
-      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n", "[alert]\nurl = \"x\"\n",
-      "[metrics]\nfile = \"/x\"\n", "[retention]\nkeep = \"30d\"\n",
+      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n", "[retention]\nkeep = \"30d\"\n",
       "[[repository]]\nurl = \"file:///a\"\n[[repository]]\nurl = \"file:///b\"\n",
       "[repository]\nurl = \"s3://bucket/x\"\n", "[repository]\nurl = \"azure://account/x\"\n",
       "[repository]\nurl = \"gs://bucket/x\"\n", "[repository]\nurl = \"sftp://host/x\"\n");
