@@ -60,6 +60,10 @@ done
 if command -v systemd-analyze >"$WORK/where"; then
   systemd-analyze verify --man=no "$WORK"/units/* >"$WORK/verify" 2>&1 || fail "$(cat "$WORK/verify")"
   expect_equal "" "$(grep "$WORK/units" "$WORK/verify" || true)" "what systemd-analyze says"
+  for unit in "$WORK"/units/*.service; do
+    systemd-analyze security --offline=true --threshold=25 --no-pager "$unit" >"$WORK/security" 2>&1 ||
+      fail "$(basename "$unit") may do too much: $(tail -n 1 "$WORK/security")"
+  done
 fi
 grep -h '^ExecStart=' "$WORK"/units/*.service | sed 's/^ExecStart=//' | while read -r command; do
   # Every option is known: help is what is asked for then.
