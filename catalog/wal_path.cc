@@ -302,7 +302,7 @@ class WalFollower {
     if (found->open_record_is_damaged) return end_at_damage(name.next(size_));
     if (!stands_in) return true;
     wal_.missing = name;  // the whole of it
-    wal_.behind_gap = rows_.wal.next_stored(name.next(size_));
+    find_behind_gap(name.next(size_));
     return false;
   }
 
@@ -314,14 +314,19 @@ class WalFollower {
 
   bool end_at_gap(const SegmentName& name) {
     wal_.missing = name;
+    find_behind_gap(name);
+    return false;
+  }
+
+  // From `name` on, or, where the path goes on there, on a later timeline.
+  void find_behind_gap(const SegmentName& name) {
     wal_.behind_gap = rows_.wal.next_stored(name);
-    // The path may go on behind it on a later timeline.
     for (const TimelineStretch& stretch : wal_.stretches) {
-      if (wal_.behind_gap || stretch.begin <= position_) continue;
+      if (wal_.behind_gap || stretch.begin < position_ || stretch.timeline == name.timeline)
+        continue;
       wal_.behind_gap =
           rows_.wal.next_stored(SegmentName::containing(stretch.timeline, stretch.begin, size_));
     }
-    return false;
   }
 
   void append(PathPiece piece) {

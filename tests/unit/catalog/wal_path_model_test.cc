@@ -188,8 +188,8 @@ struct Model {
     const bool is_wanted =
         row->name == wanted && row->index.complete && row->kind == StoredWalName::Kind::kSegment;
     if (is_wanted) return true;
+    end_at_gap(wanted.next(kSize), position);
     missing = wanted;
-    behind_gap = next_stored(wanted.next(kSize));
     return false;
   }
 

@@ -235,6 +235,19 @@ TEST_CASE("the first segment of a timeline may be stored while a later one is no
   CHECK(path.behind_gap->to_string() == "000000020000000000000007");
 }
 
+TEST_CASE("a parent's segment is no end while WAL of a grandchild lies behind it", "[catalog]") {
+  HandMadeWal wal;
+  for (std::uint64_t number = 1; number <= 3; ++number)
+    wal.add(1, number);
+  wal.add_history(2, kForkInSegment3);
+  wal.add_history(3, std::string(kForkInSegment3) + "2\t0/680000\tx\n");
+  wal.add(3, 6);
+  const Followed path = follow(wal.all(), 3, lsn_in(1, 0));
+  CHECK(path.missing.to_string() == "000000020000000000000003");
+  REQUIRE(path.behind_gap);
+  CHECK(path.behind_gap->to_string() == "000000030000000000000006");
+}
+
 TEST_CASE("two forks in one segment: the newest timeline that is stored is taken", "[catalog]") {
   HandMadeWal wal;
   wal.add(1, 2);
