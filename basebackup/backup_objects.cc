@@ -6,9 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "basebackup/backup_contents.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "storage/hold.h"
 
 namespace pitr {
 
@@ -171,42 +173,115 @@ bool has_lost_its_manifest(Storage& storage, const ClusterKey& cluster, const st
   return has_objects && !storage.open(backup_manifest_key(cluster, id));
 }
 
-void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster) {
-  const std::string folder = fmt::format("data/{}", cluster.to_string());
-  std::string after;
-  while (true) {
-    std::string id;
-    storage.list(folder, after, [&](const std::string& key) {
-      const std::string_view inside = std::string_view(key).substr(folder.size() + 1);
-      id = inside.substr(0, inside.find('/'));
-      return false;
-    });
-    if (id.empty()) break;
-    after = backup_data_folder(cluster, id) + "/~";  // behind every object of this backup
+namespace {
+
+// The backups with objects, published or not.
+std::vector<std::string> ids_with_objects(Storage& storage, const ClusterKey& cluster) {
+  const std::string folder = backup_data_folder(cluster, "x");
+  return storage.list_folders(folder.substr(0, folder.rfind('/')));
+}
+
+struct Owner {
+  ProcessIdentity process;
+  Instant since;
+
+  bool is_gone(std::optional<Instant> now) const {
+    if (process.is_dead()) return true;
+    return now && !process.is_of_this_host() && *now - since > kForeignProcessGone;
+  }
+};
+
+// Nothing: there is none, or nobody can tell who it is.
+std::optional<Owner> owner_of(Storage& storage, const ClusterKey& cluster, const std::string& id) {
+  const std::string key = backup_object_key(cluster, id, kOwnerObject);
+  const std::string name = fmt::format("{}/{}", id, kOwnerObject);
+  const auto file = open_stored_file(storage, key, cluster, name);
+  if (!file) return std::nullopt;
+  std::string text;
+  file->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) { text += as_text(raw); });
+  const auto process = ProcessIdentity::parse(text);
+  if (!process) return std::nullopt;
+  return Owner{.process = *process, .since = file->identity.created_at};
+}
+
+// True when it is no more.
+bool remove_if_abandoned(Storage& storage, const ClusterKey& cluster, const std::string& id,
+                         std::optional<Instant> now) {
+  try {
+    const auto owner = owner_of(storage, cluster, id);
+    if (!owner || !owner->is_gone(now)) return false;
     if (storage.open(backup_manifest_key(cluster, id))) {
       remove_owner(storage, cluster, id);  // killed right after it had published
-      continue;
+      return false;
     }
-    try {
-      const auto owner = fetch_text(storage, backup_object_key(cluster, id, kOwnerObject), cluster,
-                                    fmt::format("{}/{}", id, kOwnerObject));
-      const auto process = owner ? ProcessIdentity::parse(*owner) : std::nullopt;
-      if (!process || !process->is_dead()) continue;
-      log_info(fmt::format("removing the unfinished backup \"{}\"", id));
-      remove_objects(storage, backup_data_folder(cluster, id));
-    } catch (const Error& error) {
-      log_warning(
-          fmt::format("could not remove the unfinished backup \"{}\": {}", id, error.what()));
-    }
+    log_info(fmt::format("removing the unfinished backup \"{}\"", id));
+    remove_objects(storage, backup_data_folder(cluster, id));
+    return true;
+  } catch (const Error& error) {
+    log_warning(fmt::format("could not remove the unfinished backup \"{}\": {}", id, error.what()));
+    return false;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> find_running_backup(Storage& storage, const ClusterKey& cluster,
+                                               Instant now) {
+  for (const std::string& id : ids_with_objects(storage, cluster)) {
+    if (storage.open(backup_manifest_key(cluster, id))) continue;
+    const auto owner = owner_of(storage, cluster, id);
+    if (!owner || owner->is_gone(now)) continue;
+    return fmt::format("backup {}, by process {} on {} since {}", id, owner->process.pid,
+                       owner->process.host, to_local_text(owner->since));
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> remove_unfinished_backups(Storage& storage, const ClusterKey& cluster,
+                                                   std::optional<Instant> now) {
+  std::vector<std::string> removed;
+  for (const std::string& id : ids_with_objects(storage, cluster)) {
+    if (remove_if_abandoned(storage, cluster, id, now)) removed.push_back(id);
   }
   try {
-    for (const std::string& place : {folder, backup_folder(cluster), wal_folder(cluster),
-                                     history_folder(cluster), map_folder(cluster)}) {
+    for (const std::string& place :
+         {"data/" + cluster.to_string(), backup_folder(cluster), wal_folder(cluster),
+          history_folder(cluster), map_folder(cluster), pin_folder(cluster), hold_folder(cluster),
+          expiry_folder(cluster)}) {
       storage.remove_abandoned(place);
     }
   } catch (const Error& error) {
     log_warning(fmt::format("could not remove leftovers: {}", error.what()));
   }
+  return removed;
+}
+
+void remove_backup(Storage& storage, const ClusterRecord& cluster, const std::string& id) {
+  const FileIdentity identity{.kind = FileKind::kBackupSideFile,
+                              .name = fmt::format("{}/{}", id, kOwnerObject),
+                              .cluster_name = cluster.key.name,
+                              .cluster = cluster.identity,
+                              .created_at = now()};
+  const std::string owner = backup_object_key(cluster.key, id, kOwnerObject);
+  if (!store_text(storage, owner, identity, ProcessIdentity::self().to_string())) {
+    storage.make_durable(owner);  // of the process that published it, and was killed then
+  }
+  storage.remove(backup_manifest_key(cluster.key, id));
+  // Beyond this point nobody sees the backup, also after a crash.
+  remove_objects(storage, backup_data_folder(cluster.key, id));
+}
+
+std::set<std::string> backups_used_by(Storage& storage, const ClusterKey& cluster,
+                                      const std::string& id) {
+  std::set<std::string> used;
+  BackupContents(storage, cluster, id).visit_manifest([&](const ManifestEntry& entry) {
+    for (const Extent& extent : entry.extents) {
+      const std::size_t slash = extent.object.find('/');
+      if (slash != std::string::npos) used.insert(extent.object.substr(0, slash));
+    }
+  });
+  used.erase(id);
+  return used;
 }
 
 }  // namespace pitr

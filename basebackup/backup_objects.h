@@ -4,8 +4,11 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "basebackup/backup_manifest.h"
 #include "catalog/backup_summary.h"
@@ -85,8 +88,24 @@ class BackupObjects {
 // its manifest is not.
 bool has_lost_its_manifest(Storage& storage, const ClusterKey& cluster, const std::string& id);
 
-// Removes what backups of this host left unfinished whose process is dead. What may not be removed
-// is warned about.
-void remove_unfinished_backups(Storage& storage, const ClusterKey& cluster);
+// A backup that was begun and not published, of a process that may live: who takes it.
+std::optional<std::string> find_running_backup(Storage& storage, const ClusterKey& cluster,
+                                               Instant now);
+
+// Removes what backups of this host left unfinished whose process is dead; with `now` also those
+// that another host began more than kForeignProcessGone ago. Returns the ids. What may not be
+// removed is warned about.
+std::vector<std::string> remove_unfinished_backups(Storage& storage, const ClusterKey& cluster,
+                                                   std::optional<Instant> now = std::nullopt);
+
+// Removes a published backup, so that it is seen whole or not at all: it first gets an owner, this
+// process, then loses its manifest, then its objects. Killed on the way, it is an unfinished backup
+// to be removed by the next one.
+void remove_backup(Storage& storage, const ClusterRecord& cluster, const std::string& id);
+
+// The other backups whose objects hold contents of this one's files. Throws kCorrupt where its
+// manifest is damaged.
+std::set<std::string> backups_used_by(Storage& storage, const ClusterKey& cluster,
+                                      const std::string& id);
 
 }  // namespace pitr

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <map>
-#include <random>
 #include <vector>
 
 #include <fmt/format.h>
@@ -114,13 +113,6 @@ std::uint64_t write_database(ArchiveWriter& writer, PGconn* link, const Database
   return relations;
 }
 
-std::string make_map_name(Instant taken_at) {
-  std::string text = to_utc_text(taken_at).substr(0, 19);
-  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
-  std::random_device random;
-  return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
-}
-
 [[noreturn]] void throw_damaged(std::string detail) {
   throw Error({.kind = ErrorKind::kCorrupt,
                .message = "a map of relations is damaged",
@@ -181,7 +173,7 @@ RelationMapCounts store_relation_map(Storage& storage, const ClusterRecord& clus
                                      const std::string& connection,
                                      const Compression& compression) {
   const Instant taken_at = now();
-  RelationMapCounts counts{.name = make_map_name(taken_at)};
+  RelationMapCounts counts{.name = make_unique_name(taken_at)};
   const auto destination = storage.create(map_key(cluster.key, counts.name));
   EncodeBuffers buffers({.compression = compression, .block_size = kMapBlockSize});
   ArchiveWriter writer(*destination, buffers);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
-#include <random>
 #include <thread>
 #include <utility>
 
@@ -60,14 +59,6 @@ std::int64_t postmaster_start_in(const std::string& data_directory) {
     begin = contents.find('\n', begin) + 1;
   const std::string_view rest = std::string_view(contents).substr(begin);
   return static_cast<std::int64_t>(parse_number(rest.substr(0, rest.find('\n')), 10).value_or(0));
-}
-
-// 20261122T101500Z-4f2a9c: sorts by start, and no two are the same.
-std::string make_backup_id(Instant started_at) {
-  std::string text = to_utc_text(started_at).substr(0, 19);
-  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
-  std::random_device random;
-  return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
 }
 
 ControlFile read_control_file(const std::string& data_directory, std::string& contents) {
@@ -341,7 +332,7 @@ std::unique_ptr<BackupObjects> copy_files(const BackupRequest& request, const Se
   summary.start_lsn = start.lsn;
   summary.started_at = start.at;
   note_control_file(control, summary);
-  auto objects = std::make_unique<BackupObjects>(storage, request.cluster, make_backup_id(start.at),
+  auto objects = std::make_unique<BackupObjects>(storage, request.cluster, make_unique_name(start.at),
                                                  request.compression);
   std::mutex server_mutex;
   const CopyPlan plan{.data_directory = request.data_directory,
@@ -390,7 +381,7 @@ std::unique_ptr<BackupObjects> copy_stream(const BackupRequest& request, Storage
   summary.start_lsn = start.lsn;
   summary.tablespaces = start.tablespaces;
   auto objects = std::make_unique<BackupObjects>(
-      storage, request.cluster, make_backup_id(summary.started_at), request.compression);
+      storage, request.cluster, make_unique_name(summary.started_at), request.compression);
   RateLimit rate_limit(request.rate_limit_bytes_per_second);
   StreamCopy copy(*objects, rate_limit, {.compression = request.compression, .jobs = request.jobs},
                   request.on_progress);

@@ -15,6 +15,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/options.h>
+#include <rocksdb/write_batch.h>
 
 #include "common/error.h"
 #include "common/log.h"
@@ -390,6 +391,29 @@ std::vector<std::string> Catalog::backup_ids(const ClusterKey& cluster) const {
   for (row->Seek(prefix); row->Valid() && row->key().starts_with(prefix); row->Next())
     ids.push_back(row->key().ToString().substr(prefix.size()));
   return ids;
+}
+
+void Catalog::forget(const ClusterRecord& cluster, const Expiry& expiry) {
+  const SegmentSize size = cluster.identity.segment_size;
+  const std::string name = cluster.key.to_string();
+  rocksdb::WriteBatch batch;
+  // Keys of one timeline sort by position.
+  const auto remove_range = [&](const std::string& begin, const std::string& end) {
+    batch.DeleteRange(begin, end + "/~");
+  };
+  for (const SegmentRange& range : expiry.wal) {
+    const auto first = SegmentName::containing(range.timeline, range.first * size, size);
+    const auto last = SegmentName::containing(range.timeline, range.last * size, size);
+    const std::string segments = fmt::format("segment/{}/{:08X}/", name, range.timeline);
+    remove_range(fmt::format("{}{:08X}{:08X}", segments, first.log, first.segment),
+                 fmt::format("{}{:08X}{:08X}", segments, last.log, last.segment));
+    const std::string logs = fmt::format("log/{}/{:08X}/", name, range.timeline);
+    remove_range(fmt::format("{}{:08X}", logs, first.log), fmt::format("{}{:08X}", logs, last.log));
+  }
+  for (const std::string& id : expiry.backups)
+    batch.Delete(backup_row_key(cluster.key, id));
+  const rocksdb::Status status = state_->database->Write({}, &batch);
+  if (!status.ok()) throw_catalog_error(status);
 }
 
 void Catalog::sync() {

@@ -49,6 +49,9 @@ class Catalog {
   // Opened for update: that it has just been, from a listing that was begun at `at`.
   void note_refresh(Instant at);
 
+  // Opened for update: forgets what retention has removed.
+  void forget(const ClusterRecord& cluster, const Expiry& expiry);
+
   // Makes what was remembered durable; opened for update.
   void sync();
 

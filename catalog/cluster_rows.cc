@@ -289,6 +289,9 @@ ClusterRows read_rows(Storage& storage, const ClusterRecord& cluster, const RowC
   rows.backups = read_backups(storage, cluster.key, cache, rows.unreadable);
   rows.wal = read_wal(storage, cluster, cache, rows.unreadable);
   rows.histories = read_histories(storage, cluster.key, cache, rows.unreadable);
+  // Recorded before the WAL is removed: in this order what is missing is known.
+  note_damage(storage, cluster.key, rows.unreadable, expiry_folder(cluster.key),
+              [&] { rows.expiry = read_expiry(storage, cluster.key); });
   return rows;
 }
 

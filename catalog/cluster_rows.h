@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catalog/backup_summary.h"
+#include "catalog/expiry.h"
 #include "catalog/journal.h"
 #include "catalog/wal_rows.h"
 #include "storage/repository.h"
@@ -25,6 +26,7 @@ struct ClusterRows {
   WalRows wal;
   std::vector<BackupSummary> backups;  // by stop LSN, then id
   std::vector<HistoryFile> histories;  // by timeline
+  Expiry expiry;                       // what retention has removed: no gap
   // Keys of files whose trailer is damaged, with the reason. WAL files have a row nevertheless,
   // which is marked as damaged and stores no bytes.
   std::vector<std::string> unreadable;

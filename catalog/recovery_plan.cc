@@ -179,6 +179,23 @@ std::optional<PlanReason> why_timelines_are_unclear(const ClusterRows& rows,
   return std::nullopt;
 }
 
+// What lies before everything that is kept may have been there once.
+void tell_of_expiry(PlanReason& reason, const ClusterRows& rows, const PlanRequest& request) {
+  if (rows.expiry.wal.empty() && rows.expiry.backups.empty()) return;
+  const std::string removed =
+      fmt::format("retention (pitr expire, last at {})", to_local_text(rows.expiry.expired_at));
+  if (rows.expiry.covers_backup(request.backup_id)) {
+    reason = {"expired",
+              fmt::format("backup \"{}\" was removed by {}", request.backup_id, removed)};
+  } else if (reason.code == "before_backup" && request.backup_id.empty()) {
+    reason = {"expired", fmt::format("no backup that is kept reaches back so far; older backups "
+                                     "and WAL were removed by {}",
+                                     removed)};
+  } else if (reason.code.ends_with("_not_found")) {
+    reason.message += "; older WAL was removed by " + removed;
+  }
+}
+
 }  // namespace
 
 RecoveryPlan plan_recovery(const ClusterRows& rows, const PlanRequest& request,
@@ -200,6 +217,7 @@ RecoveryPlan plan_recovery(const ClusterRows& rows, const PlanRequest& request,
     return *plan;
   }
   if (!refusal.reason) refusal.reason = PlanReason{"no_backup", why_no_candidate(rows, request)};
+  tell_of_expiry(*refusal.reason, rows, request);
   add_nearest(refusal, rows, request);
   return refusal;
 }

@@ -150,8 +150,15 @@ bool TargetSearch::refuse_gap() {
                   fmt::format("segment \"{}\" holds an invalid record; recovery cannot enter it",
                               path().missing().to_string()));
   }
-  constexpr std::size_t kMostNamed = 1000;
   const SegmentSize size = rows_.cluster.identity.segment_size;
+  const SegmentName& gone = path().missing();
+  if (rows_.expiry.covers(gone.timeline, gone.number(size), gone.number(size))) {
+    return refuse("expired",
+                  fmt::format("the WAL after backup \"{}\", from \"{}\" on, was removed by "
+                              "retention (pitr expire)",
+                              candidate_.backup->id, gone.to_string()));
+  }
+  constexpr std::size_t kMostNamed = 1000;
   const Lsn end = path().behind_gap()->start(size);
   for (Lsn lsn = path().missing().start(size); lsn < end && missing_.size() < kMostNamed;
        lsn += size) {

@@ -44,7 +44,10 @@ std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) 
   std::vector<SegmentGap> gaps;
   std::optional<SegmentName> previous;
   const auto pass = [&](const SegmentName& first, const SegmentName& last) {
-    if (previous && previous->next(size) != first) {
+    const bool is_gap =
+        previous && previous->next(size) != first &&
+        !rows.expiry.covers(timeline, previous->number(size) + 1, first.number(size) - 1);
+    if (is_gap) {
       gaps.push_back({.after = *previous,
                       .before = first,
                       .missing = first.number(size) - previous->number(size) - 1});

@@ -168,6 +168,12 @@ Refusal assign_compression(std::string& value, const std::string& text) {
   return std::nullopt;
 }
 
+Option retention_option(std::string_view key, unsigned RetentionPolicy::*rule) {
+  return {"retention", key, true, [rule](Config& c, const std::string& t) {
+            return assign_number(c.retention.*rule, t, 0, 100'000);
+          }};
+}
+
 // Of programs that PostgreSQL waits for, and what all of them share.
 std::vector<Option> everyday_options() {
   return {
@@ -260,6 +266,21 @@ std::vector<Option> backup_and_drill_options() {
   };
 }
 
+std::vector<Option> retention_options() {
+  return {
+      retention_option("backups", &RetentionPolicy::backups),
+      retention_option("days", &RetentionPolicy::days),
+      retention_option("daily", &RetentionPolicy::daily),
+      retention_option("weekly", &RetentionPolicy::weekly),
+      retention_option("monthly", &RetentionPolicy::monthly),
+      retention_option("yearly", &RetentionPolicy::yearly),
+      {"retention", "after_restore", false,
+       [](Config& c, const std::string& t) {
+         return assign_duration(c.retention_after_restore, t);
+       }},
+  };
+}
+
 // [alert]: where `check` finds a problem, and who is told.
 std::vector<Option> alert_options() {
   return {
@@ -285,7 +306,7 @@ std::vector<Option> alert_options() {
 const std::vector<Option>& options() {
   static const std::vector<Option> all = [] {
     std::vector<Option> joined = everyday_options();
-    for (const auto& more : {backup_and_drill_options(), alert_options()})
+    for (const auto& more : {backup_and_drill_options(), retention_options(), alert_options()})
       joined.insert(joined.end(), more.begin(), more.end());
     return joined;
   }();
@@ -293,8 +314,7 @@ const std::vector<Option>& options() {
 }
 
 // Sections that are designed but not there yet: refused, so that nobody believes them to be on.
-constexpr std::array<std::string_view, 1> kLaterSections = {"encryption"};
-constexpr std::string_view kEmptyForNow = "retention";
+constexpr std::array<std::string_view, 2> kLaterSections = {"encryption", "metrics"};
 
 [[noreturn]] void throw_unknown(const std::string& where, std::string_view what,
                                 std::string_view name, std::span<const std::string_view> known) {
@@ -396,7 +416,7 @@ void read_key(Config& config, const std::string& path, std::string_view section,
 
 void read_section(Config& config, const std::string& path, std::string_view section,
                   const toml::node& node) {
-  std::vector<std::string_view> known = {kEmptyForNow};
+  std::vector<std::string_view> known;
   for (const Option& option : options())
     known.push_back(option.section);
   const std::string where = place_of(path, node);
@@ -415,9 +435,6 @@ void read_section(Config& config, const std::string& path, std::string_view sect
                                         section, section)});
   }
   for (const auto& [key, value] : *node.as_table()) {
-    if (section == kEmptyForNow) {
-      throw_not_available(place_of(path, value), fmt::format("{}.{}", section, key.str()));
-    }
     if (section == "drill" && key == "check") {
       read_drill_checks(config, path, value);
     } else {

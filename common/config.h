@@ -26,6 +26,19 @@ struct DrillCheck {
   std::string expect = "true";  // of the first column of the first row, as text
 };
 
+// Whatever one of the rules keeps stays; 0: not a rule. See docs/retention.md.
+struct RetentionPolicy {
+  unsigned backups = 0;  // the newest so many full backups, with all WAL since the oldest of them
+  unsigned days = 0;     // every moment of the last so many days
+  // The newest backup of each of the last so many days, weeks, … that have one, in UTC.
+  unsigned daily = 0;
+  unsigned weekly = 0;
+  unsigned monthly = 0;
+  unsigned yearly = 0;
+
+  bool is_empty() const { return backups + days + daily + weekly + monthly + yearly == 0; }
+};
+
 struct Config {
   std::string path;  // absolute path of the file read; empty when the environment alone sufficed
 
@@ -63,6 +76,10 @@ struct Config {
     std::chrono::milliseconds wal_timeout{600'000};  // wait for the backup's WAL to be archived
     bool low_priority = false;                       // processor and disk first for others
   } backup;
+
+  RetentionPolicy retention;
+  // What a restore has read stays for so long after its end: the recovery goes on from it.
+  std::chrono::milliseconds retention_after_restore{172'800'000};
 
   struct {
     std::string directory;                         // scratch space; empty: --scratch must name it

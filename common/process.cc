@@ -86,10 +86,13 @@ std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
   return identity;
 }
 
-bool ProcessIdentity::is_dead() const {
+bool ProcessIdentity::is_of_this_host() const {
   const ProcessIdentity own = self();
-  if (host != own.host || pid_namespace != own.pid_namespace) return false;
-  if (pid <= 0) return false;
+  return host == own.host && pid_namespace == own.pid_namespace;
+}
+
+bool ProcessIdentity::is_dead() const {
+  if (!is_of_this_host() || pid <= 0) return false;
   if (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH) return true;
   const ProcessState now_there = state_of(pid);
   if (now_there.state == 'Z') return true;

@@ -24,6 +24,9 @@ struct ProcessIdentity {
   std::string to_string() const;
   static std::optional<ProcessIdentity> parse(std::string_view text);
 
+  // Whether this process can say if that one lives.
+  bool is_of_this_host() const;
+
   // True only when the process was one of this host and namespace and is gone.
   bool is_dead() const;
 };

@@ -4,6 +4,7 @@
 
 #include "basebackup/relation_map.h"
 #include "basebackup/take_backup.h"
+#include "catalog/pins.h"
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/log.h"
@@ -61,6 +62,17 @@ void print_summary(const Session& session, const BackupSummary& summary) {
       format_lsn(summary.stop_lsn), summary.timeline));
 }
 
+void pin_backup(Storage& storage, const ClusterRecord& cluster, const std::string& id) {
+  try {
+    place_pin(storage, cluster, {.backup = id});
+  } catch (const Error& error) {
+    throw Error({.kind = ErrorKind::kSystem,
+                 .message = fmt::format("backup {} is complete, and could not be pinned: {}", id,
+                                        error.what()),
+                 .hint = fmt::format("Run: pitr keep {}", id)});
+  }
+}
+
 int take_backup(const Session& session, const BackupOptions& options, AuditRecord& record) {
   const Config& config = session.config;
   if (config.backup.low_priority) lower_priority();
@@ -91,6 +103,7 @@ int take_backup(const Session& session, const BackupOptions& options, AuditRecor
                 {"bytes", summary.size_bytes},
                 {"stored_bytes", summary.stored_bytes},
                 {"page_errors", summary.page_errors.size()}};
+  if (options.keep) pin_backup(*storage, cluster, summary.id);
   try {
     store_relation_map(*storage, cluster, request.connection, request.compression);
   } catch (const Error& error) {

@@ -13,6 +13,7 @@ struct BackupOptions {
   std::string label = "pitr";
   unsigned jobs = 0;  // 0: the configured number
   bool spread_checkpoint = false;
+  bool keep = false;  // pinned, with the WAL after it
 };
 
 int run_backup(Session& session, const BackupOptions& options);

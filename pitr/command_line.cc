@@ -23,10 +23,12 @@
 #include "pitr/catalog_rebuild.h"
 #include "pitr/check.h"
 #include "pitr/drill.h"
+#include "pitr/expire.h"
 #include "pitr/history.h"
 #include "pitr/info.h"
 #include "pitr/init.h"
 #include "pitr/json_output.h"
+#include "pitr/keep.h"
 #include "pitr/map.h"
 #include "pitr/metrics.h"
 #include "pitr/push.h"
@@ -66,7 +68,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-constexpr std::array<std::string_view, 2> kLaterSubcommands = {"expire", "keep"};
 
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
   throw Error({.kind = ErrorKind::kUsage,
@@ -92,12 +93,6 @@ constexpr std::array<std::string_view, 2> kLaterSubcommands = {"expire", "keep"}
         owned.push_back("--" + known);
     }
   } else {
-    for (const std::string_view later : kLaterSubcommands) {
-      if (name == later) {
-        throw_usage(fmt::format("pitr {}: not available in this version", name), "",
-                    "not_available");
-      }
-    }
     for (const CLI::App* subcommand : app.get_subcommands({})) {
       owned.push_back(subcommand->get_name());
     }
@@ -122,6 +117,8 @@ struct CommandLine {
   VerifyOptions verify;
   DrillOptions drill;
   MetricsOptions metrics;
+  ExpireOptions expire;
+  KeepOptions keep;
   std::function<int()> run;
 };
 
@@ -168,6 +165,7 @@ void add_backup(CLI::App& app, CommandLine& line) {
       ->check(CLI::IsMember({"files", "stream"}));
   backup.add_option("--label", options.label, "a line of text that info shows");
   backup.add_option("--jobs", options.jobs, "files read at once")->check(CLI::Range(1U, 64U));
+  backup.add_flag("--keep", options.keep, "pin it: retention leaves it and the WAL after it alone");
   backup.add_flag("--spread-checkpoint", options.spread_checkpoint,
                   "let the server take its time for the checkpoint before it");
   backup.callback(
@@ -279,6 +277,26 @@ void add_metrics(CLI::App& app, CommandLine& line) {
       [&line] { line.run = [&line] { return run_metrics(line.session, line.metrics); }; });
 }
 
+void add_expire(CLI::App& app, CommandLine& line) {
+  CLI::App& expire =
+      add_subcommand(app, line, "expire", "Remove what the retention policy does not keep",
+                     "pitr expire --dry-run");
+  expire.add_option("--backup", line.expire.backup, "only this base backup, whatever the policy");
+  expire.add_flag("--dry-run", line.expire.dry_run, "only say what goes and why the rest stays");
+  expire.callback(
+      [&line] { line.run = [&line] { return run_expire(line.session, line.expire); }; });
+}
+
+void add_keep(CLI::App& app, CommandLine& line) {
+  CLI::App& keep = add_subcommand(app, line, "keep", "Pin a base backup against retention",
+                                  "pitr keep 20261122T101500Z-4f2a9c");
+  keep.add_option("ID", line.keep.backup, "the base backup")->required();
+  keep.add_option("--wal", line.keep.wal, "all (default): the WAL after it stays, too; or none")
+      ->check(CLI::IsMember({"all", "none"}));
+  keep.add_flag("--remove", line.keep.remove, "unpin it");
+  keep.callback([&line] { line.run = [&line] { return run_keep(line.session, line.keep); }; });
+}
+
 void add_map(CLI::App& app, CommandLine& line) {
   CLI::App& map =
       add_subcommand(app, line, "map", "Record the names of relations for history", "pitr map");
@@ -377,6 +395,8 @@ int parse_and_run(CommandLine& line, int argc, char** argv) {
   add_info(app, line);
   add_history(app, line);
   add_verify(app, line);
+  add_expire(app, line);
+  add_keep(app, line);
   add_map(app, line);
   add_metrics(app, line);
   add_push(app, line);

@@ -15,6 +15,7 @@
 #include "pitr/plan_output.h"
 #include "pitr/recovery_target.h"
 #include "pitr/restoration.h"
+#include "pitr/restore_hold.h"
 
 namespace pitr {
 
@@ -188,7 +189,9 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
 
   record.did["backup"] = plan.backup->id;
   record.did["timeline"] = plan.timeline;
+  RestoreHold hold(session, *storage, cluster, *plan.backup);
   const RestoredDirectory restored = restore_planned(session, options, *storage, rows, plan);
+  hold.leave_to_recovery();
   record.did["bytes"] = restored.counts.bytes;
   print_restored(session, restored, plan);
   return kSuccess;

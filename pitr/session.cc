@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <thread>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "io/file.h"
+#include "storage/hold.h"
 #include "wal/control_file.h"
 
 namespace pitr {
@@ -72,6 +74,18 @@ ClusterRows session_rows(const Session& session, Storage& storage, const Cluster
   return read_rows(storage, cluster, catalog ? catalog->row_cache(cluster.key) : RowCache{});
 }
 
+namespace {
+
+void forget_expired(Catalog& catalog, Storage& storage, const ClusterRecord& cluster) {
+  try {
+    catalog.forget(cluster, read_expiry(storage, cluster.key));
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;  // said with the rows
+  }
+}
+
+}  // namespace
+
 std::size_t refresh_catalog(const Session& session, const std::string& command, Storage& storage,
                             bool anew) {
   const auto catalog =
@@ -79,6 +93,8 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
   const Instant begun_at = now();
   std::size_t rows_read = 0;
   for (const ClusterRecord& cluster : list_clusters(storage)) {
+    // The journal, and an expiry that was killed, may have left rows of what is gone.
+    if (!anew) forget_expired(*catalog, storage, cluster);
     const ClusterRows rows = read_rows(storage, cluster, catalog->row_cache(cluster.key));
     for (const LogSummary& log : rows.wal.logs())
       rows_read += log.segments + log.beginnings;
@@ -90,6 +106,35 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
   catalog->note_refresh(begun_at);
   catalog->sync();
   return rows_read;
+}
+
+namespace {
+
+std::optional<Hold> running_expire(Storage& storage, const ClusterKey& cluster) {
+  for (const Hold& hold : read_holds(storage, cluster)) {
+    if (hold.command == "expire" && !is_over(hold, now())) return hold;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void wait_for_expire(const Session& session, Storage& storage, const ClusterKey& cluster) {
+  const auto deadline = std::chrono::steady_clock::now() + session.lock_timeout;
+  bool said = false;
+  while (const auto expire = running_expire(storage, cluster)) {
+    if (!said) log_info(fmt::format("waiting for {}", describe(*expire)));
+    said = true;
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error({.kind = ErrorKind::kSystem,
+                   .message = "backups and WAL of this cluster are being removed",
+                   .detail = fmt::format("By {}: \"{}\".", describe(*expire),
+                                         hold_key(cluster, expire->name)),
+                   .hint = "Wait for it, or give more time with --lock-timeout.",
+                   .code = "lock_timeout"});
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 void print_output(const std::string& text) {

@@ -43,6 +43,10 @@ ClusterRows session_rows(const Session& session, Storage& storage, const Cluster
 std::size_t refresh_catalog(const Session& session, const std::string& command, Storage& storage,
                             bool anew);
 
+// Waits until no pitr expire removes anything from the cluster. Throws kSystem, and names it, when
+// that takes longer than the lock timeout.
+void wait_for_expire(const Session& session, Storage& storage, const ClusterKey& cluster);
+
 // Prints to stdout; throws kSystem when that fails (a full disk behind a redirection).
 void print_output(const std::string& text);
 

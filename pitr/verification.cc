@@ -68,7 +68,7 @@ void Verification::run(VerifyProgress& progress, const std::function<void()>& on
     verify_small_file(cluster_record_key(cluster_.key),
                       "no moment is lost: what is used of it, its trailer, is whole");
     verify_history_files();
-    verify_maps();
+    verify_small_files();
   }
   if (scope_.backups) verify_backups();
   verify_continuity();
@@ -196,11 +196,18 @@ void Verification::verify_small_file(const std::string& key, const std::string& 
   }
 }
 
-void Verification::verify_maps() {
-  storage_.list(map_folder(cluster_.key), "", [&](const std::string& key) {
-    verify_small_file(key, "no moment is lost: pitr history may lack names of relations");
-    return true;
-  });
+void Verification::verify_small_files() {
+  const std::pair<std::string, const char*> folders[] = {
+      {map_folder(cluster_.key), "no moment is lost: pitr history may lack names of relations"},
+      {pin_folder(cluster_.key), "no moment is lost: the pin counts by its name"},
+      {hold_folder(cluster_.key), "pitr expire removes nothing until the file is removed by hand"},
+      {expiry_folder(cluster_.key), "no moment is lost: expired WAL passes for a gap"}};
+  for (const auto& [folder, consequence] : folders) {
+    storage_.list(folder, "", [&, consequence = consequence](const std::string& key) {
+      verify_small_file(key, consequence);
+      return true;
+    });
+  }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -237,6 +244,7 @@ void Verification::verify_one_backup(const std::string& id) {
   if (id != progress_->backup) progress_->backup_files_done = 0;
   progress_->backup = id;
   const auto found = [&](Finding finding) {
+    if (has_expired_meanwhile(id)) return;
     const bool is_told = !finding.consequence.empty();
     add({.finding = std::move(finding), .backup = is_told ? "" : id});
   };
@@ -259,6 +267,11 @@ void Verification::verify_one_backup(const std::string& id) {
     progress_->bytes += group.bytes;
     on_progress_();
   });
+}
+
+bool Verification::has_expired_meanwhile(const std::string& id) {
+  return !storage_.open(backup_manifest_key(cluster_.key, id)) &&
+         read_expiry(storage_, cluster_.key).covers_backup(id);
 }
 
 // A backup that runs or was given up has an owner still, one that was published has none.
@@ -303,11 +316,25 @@ void Verification::find_all_gaps() {
   }
 }
 
+// Whether retention has removed all of it: up to a fork from one timeline, then from the other.
+bool Verification::is_expired(const SegmentName& first, const SegmentName& behind) const {
+  const SegmentSize size = cluster_.identity.segment_size;
+  const std::uint64_t end = std::max(behind.number(size), first.number(size) + 1);
+  for (std::uint64_t number = first.number(size); number < end; ++number) {
+    if (!rows_.expiry.covers(first.timeline, number, number) &&
+        !rows_.expiry.covers(behind.timeline, number, number)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void Verification::add_gap(const SegmentName& first, const SegmentName& behind) {
   const SegmentSize size = cluster_.identity.segment_size;
   // Archived between the listing of one folder and that of the next.
   const std::string key = wal_key(cluster_.key, *WalFileName::parse(first.to_string()));
   if (storage_.open(key)) return;
+  if (is_expired(first, behind)) return;
   const Lsn begin = first.start(size);
   const Lsn end = std::max(behind.start(size), begin + size);
   const std::uint64_t missing = (end - begin) / size;
@@ -441,6 +468,8 @@ void Verification::compare_folder(const RowCache& cache, const std::string& fold
   for (const std::string& key : known) {
     if (storage_.open(key)) continue;  // came meanwhile
     const auto name = parse_wal_key(key);
+    const std::uint64_t number = name ? name->segment.number(size) : 0;
+    if (name && rows_.expiry.covers(name->segment.timeline, number, number)) continue;
     NotedFinding noted{
         .finding = {.kind = FindingKind::kNotInRepository,
                     .object = key,
@@ -469,7 +498,7 @@ void Verification::compare_backups(const std::vector<std::string>& ids) {
   });
   for (const std::string& id : known) {
     const std::string key = backup_manifest_key(cluster_.key, id);
-    if (storage_.open(key)) continue;
+    if (storage_.open(key) || rows_.expiry.covers_backup(id)) continue;
     know_backup(id);
     add({.finding = {.kind = FindingKind::kNotInRepository,
                      .object = key,

@@ -41,14 +41,16 @@ class Verification {
   void verify_wal();
   void take_wal(WalTask task);
   void verify_history_files();
-  void verify_maps();
+  void verify_small_files();
   void verify_small_file(const std::string& key, const std::string& consequence);
   void verify_backups();
+  bool has_expired_meanwhile(const std::string& id);
   void verify_one_backup(const std::string& id);
   void know_backup(const std::string& id);
   void find_lost_manifests(const std::set<std::string>& published);
   void verify_continuity();
   void find_all_gaps();
+  bool is_expired(const SegmentName& first, const SegmentName& behind) const;
   void add_gap(const SegmentName& first, const SegmentName& behind);
   void find_damaged_records();
   void find_missing_histories();

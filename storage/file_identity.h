@@ -25,6 +25,9 @@ enum class FileKind : std::uint16_t {
   kBackupSideFile = 8,  // PostgreSQL's label, manifest, configuration
   kBackupManifest = 9,
   kRelationMap = 10,  // names of relations at one moment
+  kPin = 11,          // a base backup that retention leaves alone
+  kHold = 12,         // a process that needs what is stored, or removes from it
+  kExpiry = 13,       // what retention has removed
 };
 
 struct FileIdentity {

@@ -1,6 +1,7 @@
 #include "storage/repository.h"
 
 #include <algorithm>
+#include <random>
 
 #include <fmt/format.h>
 
@@ -25,6 +26,13 @@ std::string describe(const ClusterRecord& record) {
 
 std::unique_ptr<Storage> open_storage(const Config& config) {
   return open_posix_storage(repository_path(config), config.io.ring);
+}
+
+std::string make_unique_name(Instant at) {
+  std::string text = to_utc_text(at).substr(0, 19);
+  std::erase_if(text, [](char c) { return c == '-' || c == ':'; });
+  std::random_device random;
+  return fmt::format("{}Z-{:06x}", text, random() & 0xFFFFFFU);
 }
 
 std::vector<Section> identity_sections(const FileIdentity& identity) {

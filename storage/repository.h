@@ -37,6 +37,9 @@ ClusterRecord find_cluster(Storage& storage, const std::string& name,
 
 void create_cluster_record(Storage& storage, const ClusterRecord& record);
 
+// 20261122T101500Z-4f2a9c: sorts by time, and no two are the same.
+std::string make_unique_name(Instant at);
+
 // The sections that every file of a cluster carries.
 std::vector<Section> identity_sections(const FileIdentity& identity);
 

@@ -85,6 +85,24 @@ std::string map_key(const ClusterKey& cluster, std::string_view name) {
   return fmt::format("{}/{}", map_folder(cluster), name);
 }
 
+std::string pin_folder(const ClusterKey& cluster) { return "pin/" + cluster.to_string(); }
+
+std::string pin_key(const ClusterKey& cluster, std::string_view name) {
+  return fmt::format("{}/{}", pin_folder(cluster), name);
+}
+
+std::string hold_folder(const ClusterKey& cluster) { return "hold/" + cluster.to_string(); }
+
+std::string hold_key(const ClusterKey& cluster, std::string_view name) {
+  return fmt::format("{}/{}", hold_folder(cluster), name);
+}
+
+std::string expiry_folder(const ClusterKey& cluster) { return "expired/" + cluster.to_string(); }
+
+std::string expiry_key(const ClusterKey& cluster, std::string_view name) {
+  return fmt::format("{}/{}", expiry_folder(cluster), name);
+}
+
 std::string_view last_part(std::string_view key) {
   const std::size_t slash = key.rfind('/');
   return slash == std::string_view::npos ? key : key.substr(slash + 1);

@@ -57,6 +57,15 @@ std::string backup_object_key(const ClusterKey& cluster, std::string_view backup
 std::string map_folder(const ClusterKey& cluster);
 std::string map_key(const ClusterKey& cluster, std::string_view name);
 
+// Backups that retention leaves alone, the processes that need what is stored or remove from it,
+// and what was removed.
+std::string pin_folder(const ClusterKey& cluster);
+std::string pin_key(const ClusterKey& cluster, std::string_view name);
+std::string hold_folder(const ClusterKey& cluster);
+std::string hold_key(const ClusterKey& cluster, std::string_view name);
+std::string expiry_folder(const ClusterKey& cluster);
+std::string expiry_key(const ClusterKey& cluster, std::string_view name);
+
 // The last part of a key.
 std::string_view last_part(std::string_view key);
 

@@ -88,6 +88,8 @@ TEST_CASE("a file with a repository alone gives every default", "[common]") {
   CHECK(config.backup.wal_timeout == milliseconds(600'000));
   CHECK(config.io.ring == RingMode::kAuto);
   CHECK(config.audit.file.empty());
+  CHECK(config.retention.is_empty());
+  CHECK(config.retention_after_restore == std::chrono::hours(48));
 }
 
 TEST_CASE("every option of a file arrives in its place", "[common]") {
@@ -120,6 +122,13 @@ ring = "off"
 [audit]
 file = "/var/log/pitr/audit.log"
 [retention]
+backups = 2
+days = 14
+daily = 7
+weekly = 5
+monthly = 12
+yearly = 100000
+after_restore = "1d"
 )");
   CHECK(config.cluster.name == "east-1");
   CHECK(config.cluster.data_directory == "/srv/pg/15");
@@ -140,6 +149,14 @@ file = "/var/log/pitr/audit.log"
   CHECK(config.backup.wal_timeout == milliseconds(7'200'000));
   CHECK(config.io.ring == RingMode::kOff);
   CHECK(config.audit.file == "/var/log/pitr/audit.log");
+  CHECK(config.retention.backups == 2);
+  CHECK(config.retention.days == 14);
+  CHECK(config.retention.daily == 7);
+  CHECK(config.retention.weekly == 5);
+  CHECK(config.retention.monthly == 12);
+  CHECK(config.retention.yearly == 100'000);
+  CHECK_FALSE(config.retention.is_empty());
+  CHECK(config.retention_after_restore == std::chrono::hours(24));
 }
 
 TEST_CASE("the environment overrides the file", "[common]") {
@@ -409,7 +426,7 @@ TEST_CASE("a threshold that is none is refused", "[common]") {
 
 TEST_CASE("what this version does not have is refused, not ignored", "[common]") {
   const std::string text = GENERATE(
-      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n", "[retention]\nkeep = \"30d\"\n",
+      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n", "[metrics]\nfile = \"/x\"\n",
       "[[repository]]\nurl = \"file:///a\"\n[[repository]]\nurl = \"file:///b\"\n",
       "[repository]\nurl = \"s3://bucket/x\"\n", "[repository]\nurl = \"azure://account/x\"\n",
       "[repository]\nurl = \"gs://bucket/x\"\n", "[repository]\nurl = \"sftp://host/x\"\n");

@@ -1,0 +1,37 @@
+// Keeps retention off what a restore reads, and off what the recovery after it will ask for.
+#pragma once
+
+#include <string>
+
+#include "catalog/backup_summary.h"
+#include "pitr/session.h"
+
+namespace pitr {
+
+class RestoreHold {
+ public:
+  // Places the hold, waits until nobody removes anything, and makes sure that what was planned is
+  // there still; throws kSystem where it is not. A repository that cannot be written is a warning.
+  RestoreHold(const Session& session, Storage& storage, const ClusterRecord& cluster,
+              const BackupSummary& backup);
+  RestoreHold(const RestoreHold&) = delete;
+  RestoreHold& operator=(const RestoreHold&) = delete;
+  RestoreHold(RestoreHold&&) = delete;
+  RestoreHold& operator=(RestoreHold&&) = delete;
+  ~RestoreHold();
+
+  // The restore is done: backup and WAL stay for retention.after_restore.
+  void leave_to_recovery();
+
+ private:
+  std::string place(const std::string& command, std::optional<Instant> until) const;
+  void require_backup() const;
+
+  const Session& session_;
+  Storage& storage_;
+  const ClusterRecord& cluster_;
+  const BackupSummary& backup_;
+  std::string name_;  // empty: none could be placed
+};
+
+}  // namespace pitr
