@@ -332,8 +332,8 @@ std::unique_ptr<BackupObjects> copy_files(const BackupRequest& request, const Se
   summary.start_lsn = start.lsn;
   summary.started_at = start.at;
   note_control_file(control, summary);
-  auto objects = std::make_unique<BackupObjects>(storage, request.cluster, make_unique_name(start.at),
-                                                 request.compression);
+  auto objects = std::make_unique<BackupObjects>(storage, request.cluster,
+                                                 make_unique_name(start.at), request.compression);
   std::mutex server_mutex;
   const CopyPlan plan{.data_directory = request.data_directory,
                       .verify_pages = control.data_checksums,

@@ -68,7 +68,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kOtherSp
     {"delete", "pitr expire"},
 }};
 
-
 [[noreturn]] void throw_usage(std::string message, std::string hint, std::string code = {}) {
   throw Error({.kind = ErrorKind::kUsage,
                .message = std::move(message),

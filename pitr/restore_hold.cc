@@ -48,7 +48,13 @@ RestoreHold::RestoreHold(const Session& session, Storage& storage, const Cluster
                             error.what()));
     return;
   }
-  wait_for_expire(session, storage, cluster.key);
+  try {
+    wait_for_expire(session, storage, cluster.key);
+  } catch (const Error& error) {
+    // A damaged hold keeps pitr expire from removing anything: no reason not to restore.
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    log_warning(error.what());
+  }
   require_backup();
 }
 

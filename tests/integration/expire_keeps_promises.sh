@@ -182,6 +182,25 @@ expect_status 0 pitr main restore --to "$WORK/late" --target-immediate
 expect_equal "$newest" "$(ids)" "left"
 expect_status 0 pitr main verify
 
+story "a damaged hold: nothing is removed, and a restore goes on"
+hold=$(find "$WORK/main/repository/hold" -type f | head -n 1)
+flip_byte "$hold" 40
+expire 1
+expect_error 'stored file ".*hold/.*" is damaged'
+rm -rf "$WORK/late"
+expect_status 0 pitr main restore --to "$WORK/late" --target-immediate
+expect_error '^WARNING: +stored file ".*hold/.*" is damaged'
+expect_status 3 pitr main verify
+rm "$hold"
+
+story "a repository that may not be written: a restore warns, and goes on"
+chmod -R a-w "$WORK/main/repository"
+rm -rf "$WORK/late"
+expect_status 0 pitr main restore --to "$WORK/late" --target-immediate
+expect_error "^WARNING: +pitr expire is not kept from removing what this restore reads: .*Permission denied"
+expire 1
+chmod -R u+w "$WORK/main/repository"
+
 story "the audit log tells what went"
 python3 - "$WORK/main/state/audit.log" "${IDS[1]}" <<'END'
 import json, sys
