@@ -26,6 +26,7 @@
 #include "pitr/plan_output.h"
 #include "pitr/recovery_target.h"
 #include "pitr/restoration.h"
+#include "pitr/restore_hold.h"
 #include "pitr/scratch_directory.h"
 
 namespace pitr {
@@ -118,6 +119,7 @@ class Drill {
     RecoveryPlan plan;
     timed("plan", true, [&] { plan = make_plan(request); });
     prepare(plan);
+    const RestoreHold hold(session_, storage_, rows_.cluster, *plan.backup, "drill");
     ScratchDirectory directory(scratch_, session_.lock_timeout);
     if (options_.keep_directory) {
       report_.kept_directory = directory.path();

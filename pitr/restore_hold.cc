@@ -39,10 +39,10 @@ class AsOwnerOf {
 }  // namespace
 
 RestoreHold::RestoreHold(const Session& session, Storage& storage, const ClusterRecord& cluster,
-                         const BackupSummary& backup)
+                         const BackupSummary& backup, const std::string& command)
     : session_(session), storage_(storage), cluster_(cluster), backup_(backup) {
   try {
-    name_ = place("restore", std::nullopt);
+    name_ = place(command, std::nullopt);
   } catch (const Error& error) {
     log_warning(fmt::format("pitr expire is not kept from removing what this restore reads: {}",
                             error.what()));

@@ -12,8 +12,9 @@ class RestoreHold {
  public:
   // Places the hold, waits until nobody removes anything, and makes sure that what was planned is
   // there still; throws kSystem where it is not. A repository that cannot be written is a warning.
+  // `command` is how others will name this one.
   RestoreHold(const Session& session, Storage& storage, const ClusterRecord& cluster,
-              const BackupSummary& backup);
+              const BackupSummary& backup, const std::string& command = "restore");
   RestoreHold(const RestoreHold&) = delete;
   RestoreHold& operator=(const RestoreHold&) = delete;
   RestoreHold(RestoreHold&&) = delete;

@@ -13,8 +13,9 @@
 namespace pitr {
 
 struct Hold {
-  std::string name;     // the key's last part; place_hold() makes it
-  std::string command;  // "expire", "restore"; "recovery": what a restore began, until a time
+  std::string name;  // the key's last part; place_hold() makes it
+  std::string
+      command;  // "expire", "restore", "drill"; "recovery": what a restore began, until a time
   ProcessIdentity process;
   Instant since;
   std::string backup;            // that is needed, with the WAL after it; empty: none
