@@ -325,8 +325,9 @@ std::string drill_as_html(const DrillReport& report) {
       "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n"
       "<h1>Rehearsal of a recovery: {}</h1>\n",
       escape(title), kStyle, escape(report.cluster));
-  html += fmt::format("<p class=\"verdict{}\"><b>{}</b>{}</p>\n", good ? "" : " bad",
-                      good ? "Good." : "Failed:", good ? "" : " " + escape(report.cause) + ".");
+  html += fmt::format(
+      "<p class=\"verdict{}\"><b>{}</b>{}</p>\n", good ? "" : " bad",
+      good ? "Good." : "Failed:", good ? "" : fmt::format(" {}.", escape(report.cause)));
   html += fmt::format(
       "<div class=\"numbers\"><div><b>{}</b><span>time to recover</span></div>"
       "<div><b>{}</b><span>from the last commit to the target</span></div>"
