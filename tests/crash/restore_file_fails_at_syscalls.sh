@@ -4,6 +4,7 @@
 # front of a gap.
 source "$(dirname "$0")/crash_lib.sh"
 sample=3
+export PITR_ARCHIVE_LOOK_AHEAD=0 # one stays missing
 export PITR_RESTORE_PREFETCH=0 # strace would wait for the prefetcher; see prefetch_trusts_nothing.sh
 operations=8
 
