@@ -23,20 +23,15 @@ prepare() {
   cp -a "$WORK/state" "$WORK/main/state"
 }
 
-# What is seen is whole: no problem, no finding, and a plan for every backup.
+# What is seen is whole: no problem, no finding, every backup with its WAL.
 expect_whole() {
-  local id
   expect_status 0 pitr main info --json
   expect_json "$OUT"
   expect_equal "[]" "$(json "$OUT" 'd["clusters"][0]["problems"]')" "$POINT: problems"
   BACKUPS=$(json "$OUT" '" ".join(b["id"] for b in d["clusters"][0]["backups"] if b["status"] == "ok")')
   expect_equal "$(json "$OUT" 'len(d["clusters"][0]["backups"])')" "$(wc -w <<<"$BACKUPS")" "$POINT: whole backups"
   [[ $BACKUPS == *$last ]] || fail "$POINT: the last backup is gone"
-  expect_status 0 pitr main verify --jobs 1
-  for id in $BACKUPS; do
-    expect_status 0 pitr main restore --dry-run --backup "$id" --target-immediate
-  done
-  expect_status 0 pitr main restore --dry-run --backup "$last"
+  expect_status 0 pitr main verify
 }
 
 prepare

@@ -134,7 +134,7 @@ expect_equal "${IDS[6]}" "$(ids)" "the last one"
 
 story "during a backup it waits, then refuses; the backup is not disturbed"
 fill main 20000
-slow_backup main 4MB --json
+slow_backup main 10MB --json
 expect_status 1 pitr main expire --json --lock-timeout 200ms
 expect_equal lock_timeout "$(json "$OUT" 'd["error"]["code"]')" "code"
 expect_error "In the way is backup .* by process $BACKUP_PROCESS on "
