@@ -184,12 +184,30 @@ std::vector<std::string> ids_with_objects(Storage& storage, const ClusterKey& cl
 struct Owner {
   ProcessIdentity process;
   Instant since;
-
-  bool is_gone(std::optional<Instant> now) const {
-    if (process.is_dead()) return true;
-    return now && !process.is_of_this_host() && *now - since > kForeignProcessGone;
-  }
 };
+
+// When it last began to store something: a large backup may take longer than any time set for it.
+Instant last_sign_of(Storage& storage, const ClusterKey& cluster, const std::string& id,
+                     Instant since) {
+  Instant last = since;
+  storage.list(backup_data_folder(cluster, id), "", [&](const std::string& key) {
+    const std::string name = fmt::format("{}/{}", id, last_part(key));
+    const auto file = open_stored_file(storage, key, cluster, name);
+    if (file) last = std::max(last, file->identity.created_at);
+    return true;
+  });
+  return last;
+}
+
+// With `now`, of another host too: that nobody here can ask.
+bool is_gone(Storage& storage, const ClusterKey& cluster, const std::string& id, const Owner& owner,
+             std::optional<Instant> now) {
+  if (owner.process.is_dead()) return true;
+  if (!now || owner.process.is_of_this_host() || *now - owner.since <= kForeignProcessGone) {
+    return false;
+  }
+  return *now - last_sign_of(storage, cluster, id, owner.since) > kForeignProcessGone;
+}
 
 // Nothing: there is none, or nobody can tell who it is.
 std::optional<Owner> owner_of(Storage& storage, const ClusterKey& cluster, const std::string& id) {
@@ -209,7 +227,7 @@ bool remove_if_abandoned(Storage& storage, const ClusterKey& cluster, const std:
                          std::optional<Instant> now) {
   try {
     const auto owner = owner_of(storage, cluster, id);
-    if (!owner || !owner->is_gone(now)) return false;
+    if (!owner || !is_gone(storage, cluster, id, *owner, now)) return false;
     if (storage.open(backup_manifest_key(cluster, id))) {
       remove_owner(storage, cluster, id);  // killed right after it had published
       return false;
@@ -230,7 +248,7 @@ std::optional<std::string> find_running_backup(Storage& storage, const ClusterKe
   for (const std::string& id : ids_with_objects(storage, cluster)) {
     if (storage.open(backup_manifest_key(cluster, id))) continue;
     const auto owner = owner_of(storage, cluster, id);
-    if (!owner || owner->is_gone(now)) continue;
+    if (!owner || is_gone(storage, cluster, id, *owner, now)) continue;
     return fmt::format("backup {}, by process {} on {} since {}", id, owner->process.pid,
                        owner->process.host, to_local_text(owner->since));
   }

@@ -93,8 +93,8 @@ std::optional<std::string> find_running_backup(Storage& storage, const ClusterKe
                                                Instant now);
 
 // Removes what backups of this host left unfinished whose process is dead; with `now` also those
-// that another host began more than kForeignProcessGone ago. Returns the ids. What may not be
-// removed is warned about.
+// of another host that stored nothing for longer than kForeignProcessGone. Returns the ids. What
+// may not be removed is warned about.
 std::vector<std::string> remove_unfinished_backups(Storage& storage, const ClusterKey& cluster,
                                                    std::optional<Instant> now = std::nullopt);
 

@@ -314,7 +314,7 @@ const std::vector<Option>& options() {
 }
 
 // Sections that are designed but not there yet: refused, so that nobody believes them to be on.
-constexpr std::array<std::string_view, 2> kLaterSections = {"encryption", "metrics"};
+constexpr std::array<std::string_view, 1> kLaterSections = {"encryption"};
 
 [[noreturn]] void throw_unknown(const std::string& where, std::string_view what,
                                 std::string_view name, std::span<const std::string_view> known) {

@@ -21,15 +21,6 @@ Json parse_state(const std::string& text) {
   return is_ours ? state : Json{{"format", 1}, {"clusters", Json::object()}};
 }
 
-std::optional<Instant> time_in(const Json& problem, const char* name) {
-  if (!problem.contains(name) || !problem[name].is_string()) return std::nullopt;
-  try {
-    return parse_instant(problem[name].get<std::string>(), Instant());
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 Json problems_as_json(const ToldProblems& told) {
   Json problems = Json::object();
   for (const auto& [name, problem] : told) {

@@ -19,23 +19,13 @@ std::string text_of(const Json& line, const char* name) {
   return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::optional<Instant> time_of(const Json& line, const char* name) {
-  const std::string text = text_of(line, name);
-  if (!text.ends_with('Z')) return std::nullopt;
-  try {
-    return parse_instant(text, Instant());
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 }  // namespace
 
 std::optional<AuditEntry> parse_audit_line(std::string_view line) {
   const Json json = Json::parse(line.begin(), line.end(), nullptr, false);
   if (!json.is_object()) return std::nullopt;
-  const auto ended_at = time_of(json, "time");
-  AuditEntry entry{.started_at = time_of(json, "started_at"),
+  const auto ended_at = time_in(json, "time");
+  AuditEntry entry{.started_at = time_in(json, "started_at"),
                    .command = text_of(json, "command"),
                    .cluster = text_of(json, "cluster"),
                    .system_identifier = parse_number(text_of(json, "system_identifier"), 10),
@@ -69,12 +59,6 @@ std::vector<AuditEntry> read_audit_tail(const std::string& path, std::uint64_t l
 
 std::string audit_log_path(const Config& config) {
   return config.audit.file.empty() ? config.state.directory + "/audit.log" : config.audit.file;
-}
-
-std::optional<double> told_number(const Json& did, const char* name) {
-  const auto found = did.find(name);
-  if (found == did.end() || !found->is_number()) return std::nullopt;
-  return found->get<double>();
 }
 
 }  // namespace pitr

@@ -36,7 +36,4 @@ std::vector<AuditEntry> read_audit_tail(const std::string& path,
 // Where the audit log of a configuration lies.
 std::string audit_log_path(const Config& config);
 
-// A number among what a command tells of itself; nothing where it tells none.
-std::optional<double> told_number(const Json& did, const char* name);
-
 }  // namespace pitr

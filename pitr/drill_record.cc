@@ -24,20 +24,6 @@ Json load_all(const std::string& state_directory) {
   return is_ours ? all : nothing;
 }
 
-std::optional<double> number_of(const Json& json, const char* name) {
-  if (!json.contains(name) || !json[name].is_number()) return std::nullopt;
-  return json[name].get<double>();
-}
-
-std::optional<Instant> time_of(const Json& json, const char* name) {
-  if (!json.contains(name) || !json[name].is_string()) return std::nullopt;
-  try {
-    return parse_instant(json[name].get<std::string>(), Instant());
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 Json json_number(const std::optional<double>& number) {
   return number ? Json(*number) : Json(nullptr);
 }
@@ -49,17 +35,17 @@ std::optional<DrillRecord> load_drill_record(const std::string& state_directory,
   const Json all = load_all(state_directory);
   const auto found = all["drills"].find(cluster.to_string());
   if (found == all["drills"].end() || !found->is_object()) return std::nullopt;
-  const auto finished_at = time_of(*found, "finished_at");
+  const auto finished_at = time_in(*found, "finished_at");
   if (!finished_at) return std::nullopt;
   DrillRecord record{.finished_at = *finished_at};
   if (found->contains("cause") && (*found)["cause"].is_string()) {
     record.cause = (*found)["cause"].get<std::string>();
   }
-  record.last_success_at = time_of(*found, "last_success_at");
-  record.recovery_seconds = number_of(*found, "recovery_seconds");
-  record.distance_seconds = number_of(*found, "distance_seconds");
-  record.restore_bytes_per_second = number_of(*found, "restore_bytes_per_second");
-  record.replay_bytes_per_second = number_of(*found, "replay_bytes_per_second");
+  record.last_success_at = time_in(*found, "last_success_at");
+  record.recovery_seconds = number_in(*found, "recovery_seconds");
+  record.distance_seconds = number_in(*found, "distance_seconds");
+  record.restore_bytes_per_second = number_in(*found, "restore_bytes_per_second");
+  record.replay_bytes_per_second = number_in(*found, "replay_bytes_per_second");
   return record;
 }
 

@@ -98,6 +98,10 @@ void record_expiry(Storage& storage, const ClusterRecord& cluster,
   for (const KeptWal& wal : decision.kept_wal)
     kept.push_back(wal.range);
   all.wal = subtract_ranges(all.wal, kept);
+  std::erase_if(all.backups, [&](const std::string& id) {
+    const BackupVerdict* verdict = decision.find(id);
+    return verdict != nullptr && verdict->is_kept();
+  });
   replace_expiry(storage, cluster, all);
 }
 

@@ -241,7 +241,7 @@ void add_verify(const AuditEntry& verify, Families& all) {
   all.push_back({"pitr_verify_problems",
                  "gauge",
                  "Problems that the last verification found.",
-                 {{{}, told_number(verify.did, "problems")}}});
+                 {{{}, number_in(verify.did, "problems")}}});
 }
 
 void add_drill(const AuditEntry& drill, Families& all) {
@@ -256,11 +256,11 @@ void add_drill(const AuditEntry& drill, Families& all) {
   all.push_back({"pitr_drill_recovery_seconds",
                  "gauge",
                  "How long the last rehearsal took to recover (RTO).",
-                 {{{}, told_number(drill.did, "recovery_seconds")}}});
+                 {{{}, number_in(drill.did, "recovery_seconds")}}});
   all.push_back({"pitr_drill_distance_seconds",
                  "gauge",
                  "From the last commit to the last rehearsal's target: what would be lost (RPO).",
-                 {{{}, told_number(drill.did, "distance_seconds")}}});
+                 {{{}, number_in(drill.did, "distance_seconds")}}});
 }
 
 // An expire by the policy tells of every system identifier of the name.
@@ -280,7 +280,7 @@ void add_expire(const Observation& seen, const AuditEntry& expire, Families& all
     backups += number(cluster.value("backups", Json::array()).size());
     const Json ranges = cluster.value("wal", Json::array());
     for (const Json& range : ranges)
-      if (range.is_object()) segments += told_number(range, "segments").value_or(0);
+      if (range.is_object()) segments += number_in(range, "segments").value_or(0);
   }
   all.push_back({"pitr_expire_last_removed_backups",
                  "gauge",

@@ -93,7 +93,7 @@ void judge_proof(const Observation& seen, const char* command, const Limit& limi
   const double most = in_seconds(*limit);
   std::string perfdata = perfdata_of_age(fmt::format("{}_age", command).c_str(), age, most, true);
   if (last->outcome == "finding") {
-    const auto problems = told_number(last->did, "problems");
+    const auto problems = number_in(last->did, "problems");
     results.push_back({name, "failed",
                        fmt::format("the last pitr {}, {} ago, {}", command, age_as_text(age),
                                    problems ? fmt::format("found {} problems", *problems)

@@ -168,8 +168,20 @@ expire 2 --backup "${IDS[6]}"
 go_on
 "$PG_BIN/pg_verifybackup" -n "$WORK/slow" >/dev/null || fail "what was restored is not whole"
 
-story "while an expiry runs a restore waits, and another expiry, too"
+story "a backup that should go and could not stays under a longer policy; lost later, it is missed"
 rm -r "$WORK/main/repository/hold"
+manifest=$(find "$WORK/main/repository/backup" -path "*${IDS[6]}*" -type f)
+PITR_RETENTION_BACKUPS=1 strace -f -qq -o "$WORK/strace" -P "$manifest" -e inject=unlink,unlinkat:error=EIO \
+  "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" expire >/dev/null 2>&1 &&
+  fail "an expiry succeeded that could not remove $manifest"
+expire 0
+expect_equal "" "$(removed)" "removed by the longer policy"
+expect_status 0 pitr main verify
+mv "$manifest" "$WORK/manifest"
+expect_status 3 pitr main verify
+mv "$WORK/manifest" "$manifest"
+
+story "while an expiry runs a restore waits, and another expiry, too"
 export PITR_RETENTION_BACKUPS=1
 stopped_at unlink 4 expire # the manifest of a backup
 expect_status 1 pitr main restore --to "$WORK/late" --target-immediate --json --lock-timeout 200ms

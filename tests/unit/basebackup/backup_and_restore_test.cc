@@ -469,4 +469,33 @@ TEST_CASE("what a dead process left unfinished is removed, a living one's is kep
   CHECK_NOTHROW(places.restore(places.request()));
 }
 
+TEST_CASE("a backup of another host lives while it stores something, however long it takes",
+          "[basebackup]") {
+  Places places;
+  const std::string id = "20260101T000000Z-F";
+  ProcessIdentity foreign = ProcessIdentity::self();
+  foreign.host += "x";
+  const Instant begun = now();
+  const auto store = [&](const std::string& name, Instant at) {
+    REQUIRE(store_text(*places.storage, backup_object_key(kMain.key, id, name),
+                       {.kind = FileKind::kBackupSideFile,
+                        .name = id + "/" + name,
+                        .cluster_name = kMain.key.name,
+                        .cluster = kMain.identity,
+                        .created_at = at},
+                       foreign.to_string()));
+  };
+  const auto day = [&](int number) { return begun + std::chrono::days(number); };
+  store("owner", begun);
+  store("bundle-00000001", day(5));
+  CHECK(find_running_backup(*places.storage, kMain.key, day(6)));
+  CHECK(find_running_backup(*places.storage, kMain.key, day(11)));
+  CHECK(remove_unfinished_backups(*places.storage, kMain.key, day(11)).empty());
+  CHECK_FALSE(find_running_backup(*places.storage, kMain.key, day(13)));
+  CHECK(remove_unfinished_backups(*places.storage, kMain.key).empty());
+  CHECK(remove_unfinished_backups(*places.storage, kMain.key, day(13)) ==
+        std::vector<std::string>{id});
+  CHECK_FALSE(places.storage->open(backup_object_key(kMain.key, id, "bundle-00000001")));
+}
+
 }  // namespace pitr

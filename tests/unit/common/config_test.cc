@@ -426,7 +426,7 @@ TEST_CASE("a threshold that is none is refused", "[common]") {
 
 TEST_CASE("what this version does not have is refused, not ignored", "[common]") {
   const std::string text = GENERATE(
-      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n", "[metrics]\nfile = \"/x\"\n",
+      "[encryption]\nkey_file = \"/x\"\n", "[encryption]\n",
       "[[repository]]\nurl = \"file:///a\"\n[[repository]]\nurl = \"file:///b\"\n",
       "[repository]\nurl = \"s3://bucket/x\"\n", "[repository]\nurl = \"azure://account/x\"\n",
       "[repository]\nurl = \"gs://bucket/x\"\n", "[repository]\nurl = \"sftp://host/x\"\n");

@@ -34,8 +34,8 @@ TEST_CASE("a line of the audit log gives back what it says", "[pitr]") {
   CHECK(entry->cluster == "main");
   CHECK(entry->system_identifier == 7301122034409873321U);
   CHECK(entry->has_answer());
-  CHECK(told_number(entry->did, "problems") == 2.0);
-  CHECK_FALSE(told_number(entry->did, "no_such"));
+  CHECK(number_in(entry->did, "problems") == 2.0);
+  CHECK_FALSE(number_in(entry->did, "no_such"));
 }
 
 TEST_CASE("what is not a whole line of ours is passed over", "[pitr]") {
