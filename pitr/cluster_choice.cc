@@ -41,7 +41,7 @@ bool serves(const Session& session, Storage& storage, const ClusterRecord& clust
 
 ClusterRecord choose_cluster(const Session& session, Storage& storage, const PlanRequest& request) {
   using Kind = RecoveryTarget::Kind;
-  const ClusterRecord current = session_cluster(session, storage);
+  ClusterRecord current = session_cluster(session, storage);
   const std::vector<ClusterRecord> earlier = earlier_clusters(storage, current);
   const Kind kind = request.target.kind;
   const bool is_newest = kind == Kind::kEnd || kind == Kind::kImmediate;
@@ -56,8 +56,7 @@ ClusterRecord choose_cluster(const Session& session, Storage& storage, const Pla
     if (!serves(session, storage, cluster, request)) continue;
     log_warning(
         fmt::format("this is the cluster before pg_upgrade, with system identifier {}: it needs "
-                    "the programs of "
-                    "PostgreSQL {}",
+                    "the programs of PostgreSQL {}",
                     cluster.key.system_identifier, cluster.identity.postgres_version));
     return cluster;
   }

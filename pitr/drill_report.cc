@@ -340,9 +340,10 @@ std::string drill_as_html(const DrillReport& report) {
             "<i class=\"proof\"></i> the proof</p>\n";
   }
   html += "<h2>Facts</h2>\n<table>\n";
-  for (const auto& [name, value] : facts_of(report))
+  for (const auto& [name, value] : facts_of(report)) {
     html +=
         fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(value));
+  }
   html += "</table>\n" + checks_as_html(report);
   if (!report.plan_text.empty())
     html += "<h2>Plan</h2>\n<pre>" + escape(report.plan_text) + "</pre>\n";
