@@ -68,8 +68,7 @@ class BackupRestore {
   void submit(FileGroup files);
   void accept(const FileTask& task);
   void restore_files(FileTask& task);
-  // Returns how many bytes were written.
-  std::uint64_t write_contents(const std::vector<const ManifestEntry*>& files);
+  void write_contents(const std::vector<const ManifestEntry*>& files, RestoreCounts& counts);
   bool holds_already(const ManifestEntry& entry);
   void finish_file(const File& file, const ManifestEntry& entry);
   void write_side_files();

@@ -323,6 +323,8 @@ TEST_CASE("a restore over an older state keeps what is equal and removes the res
   places.restore(places.request());
   testing::damage_file(places.destination + "/base/1/changed", 77);
   put(places.destination + "/base/1/shorter", testing::random_bytes(70'000, 5));
+  fs::last_write_time(places.destination + "/base/1/large_equal",
+                      fs::file_time_type::clock::now() - std::chrono::hours(1));
   put(places.destination + "/base/1/extra", "x");
   put(places.destination + "/extra_folder/file", "x");
   put(places.destination + "/pg_wal/000000010000000000000001", "the only copy");
