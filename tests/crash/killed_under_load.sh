@@ -98,7 +98,7 @@ kill_archiving() {
     for note in "$WORK"/archiving.*; do
       process=${note##*.}
       [[ -e /proc/$process ]] || continue
-      sleep "$(random 0 15)"
+      sleep "$(random 0 4)"
       # Only the process that the note is about: its number may have another owner by now.
       if grep -qs "$WORK/main/pitr.toml" "/proc/$process/cmdline"; then
         kill -KILL "$process" 2>/dev/null && killed=1
@@ -119,7 +119,7 @@ archiving_works() {
 }
 
 kill_backup() {
-  kill_after "$(random 0 500)" "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" backup --jobs 2
+  kill_after "$(random 0 250)" "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" backup --jobs 2
   wait_until 10 "the server out of backup mode" no_other_session_of_ours
   [[ $((RANDOM % 2)) == 0 ]] || backup main
   expect_backups_restore
@@ -133,7 +133,7 @@ kill_restore() {
   local command=("$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" restore --to "$WORK/copy/data" --jobs 2)
   rm -rf "$WORK/copy"
   mkdir "$WORK/copy"
-  kill_after "$(random 0 200)" "${command[@]}"
+  kill_after "$(random 0 60)" "${command[@]}"
   if [[ $STATUS == 137 && ! -e $WORK/copy/data/global/pg_control ]]; then
     expect_cannot_start copy
   fi
