@@ -186,13 +186,16 @@ void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& file
   std::optional<File> file;
   std::vector<std::byte> found;
   std::uint64_t written = 0;  // of the file
-  bool has_size = false;      // that it shall have, from the beginning
+  bool has_size = false;      // delta: that it shall have, from the beginning
   contents_.read_files(files, {.on_begin =
                                    [&](const ManifestEntry& entry) {
                                      file = tree_.open_file(entry.path);
                                      written = 0;
-                                     has_size = entry.size > 0 && file->size() == entry.size;
-                                     if (!request_.delta) make_room(*file, entry.size);
+                                     if (request_.delta) {
+                                       has_size = entry.size > 0 && file->size() == entry.size;
+                                     } else {
+                                       make_room(*file, entry.size);
+                                     }
                                    },
                                .on_bytes =
                                    [&](ByteSpan bytes, std::uint64_t offset) {

@@ -174,6 +174,7 @@ manifest=$(find "$WORK/main/repository/backup" -path "*${IDS[6]}*" -type f)
 PITR_RETENTION_BACKUPS=1 strace -f -qq -o "$WORK/strace" -P "$manifest" -e inject=unlink,unlinkat:error=EIO \
   "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" expire >/dev/null 2>&1 &&
   fail "an expiry succeeded that could not remove $manifest"
+grep -q INJECTED "$WORK/strace" || fail "the expiry failed before it came to $manifest"
 expire 0
 expect_equal "" "$(removed)" "removed by the longer policy"
 expect_status 0 pitr main verify
