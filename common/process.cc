@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include <fcntl.h>
-#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -104,8 +103,11 @@ void lower_priority() {
   setpriority(PRIO_PROCESS, 0, kNice);
   // The last of the ordinary ones. The idle class could wait for ever, with the server in backup
   // mode.
-  constexpr int kLast = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7);
-  syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, kLast);
+  // ioprio_set(2): the class from bit 13 on, best effort being 2, and the level below. Not from
+  // <linux/ioprio.h>, which since Debian's 6.1.192 names a parameter "class".
+  constexpr int kProcess = 1;
+  constexpr int kLast = (2 << 13) | 7;
+  syscall(SYS_ioprio_set, kProcess, 0, kLast);
 }
 
 }  // namespace pitr
