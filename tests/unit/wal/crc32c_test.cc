@@ -28,4 +28,13 @@ TEST_CASE("a CRC-32C of pieces is that of the whole, wherever it is cut", "[wal]
   }
 }
 
+TEST_CASE("a CRC-32C of many bytes is that of the same bytes one after the other", "[wal]") {
+  const auto bytes = testing::random_bytes(5000);
+  Crc32c one_by_one;
+  for (std::size_t length = 0; length < bytes.size(); ++length) {
+    if (crc32c(ByteSpan(bytes).first(length)) != one_by_one.value()) FAIL(length);
+    one_by_one.update(ByteSpan(bytes).subspan(length, 1));
+  }
+}
+
 }  // namespace pitr
