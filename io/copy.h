@@ -17,8 +17,10 @@ namespace pitr {
 using BlockObserver = std::function<void(std::span<std::byte> raw)>;
 
 // Appends `length` bytes of `source` from `offset` on to the writer. Returns how many there were:
-// fewer when the file ended before (data files shrink while they are read).
+// fewer when the file ended before (data files shrink while they are read). `direct` is null, or
+// open_direct() of the source: then that is read, and the source only where it cannot be.
 std::uint64_t copy(const File& source, std::uint64_t offset, std::uint64_t length, Ring& ring,
-                   ArchiveWriter& writer, const BlockObserver& observer);
+                   ArchiveWriter& writer, const BlockObserver& observer,
+                   const File* direct = nullptr);
 
 }  // namespace pitr

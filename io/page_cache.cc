@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 namespace pitr {
 
 namespace {
@@ -29,6 +31,10 @@ CachedPages::CachedPages(const File& file, std::uint64_t offset, std::uint64_t l
   if (!known || std::all_of(pages_.begin(), pages_.end(), is_cached)) pages_.clear();
 }
 
+bool CachedPages::none() const {
+  return !pages_.empty() && std::none_of(pages_.begin(), pages_.end(), is_cached);
+}
+
 void CachedPages::forget_others(const File& file) const {
   const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   for (auto from = pages_.begin(); from != pages_.end();) {
@@ -41,6 +47,14 @@ void CachedPages::forget_others(const File& file) const {
                   static_cast<off_t>(static_cast<std::uint64_t>(from - first) * page),
                   POSIX_FADV_DONTNEED);
   }
+}
+
+std::optional<File> open_direct(const File& file) {
+  // By its descriptor: the name may be another file's by now.
+  const std::string own = fmt::format("/proc/self/fd/{}", file.descriptor());
+  const int descriptor = ::open(own.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC);
+  if (descriptor < 0) return std::nullopt;
+  return File(descriptor, file.path());
 }
 
 void forget_cached(const File& file) {

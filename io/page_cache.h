@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "io/file.h"
@@ -15,6 +16,9 @@ class CachedPages {
  public:
   CachedPages(const File& file, std::uint64_t offset, std::uint64_t length);
 
+  // Certainly not one of them is.
+  bool none() const;
+
   // Lets go of what was read since and was not cached then. Pages that were written stay.
   void forget_others(const File& file) const;
 
@@ -22,6 +26,10 @@ class CachedPages {
   std::uint64_t begin_ = 0;           // a page's first byte
   std::vector<unsigned char> pages_;  // empty: nothing to let go of
 };
+
+// The same file, to be read past the page cache (O_DIRECT): what is not cached then needs no copy
+// of its own in the kernel. Nothing where the file system cannot do that.
+std::optional<File> open_direct(const File& file);
 
 // The file will not be read soon: none of it needs to stay in memory. To be called when it is
 // durable.

@@ -8,6 +8,7 @@
 #include "harness/memory_bytes.h"
 #include "harness/temporary_directory.h"
 #include "io/archive_reader.h"
+#include "io/page_cache.h"
 
 namespace pitr {
 
@@ -118,6 +119,39 @@ TEST_CASE("a file that is shorter than expected is copied up to its end", "[io]"
   const Copied result = copied(directory / "f", 0, 20 * kBlock, mode);
   CHECK(result.count == size);
   CHECK(result.stored == raw);
+}
+
+TEST_CASE("past the page cache the same bytes are read, to an end within a sector, too", "[io]") {
+  const RingMode mode = GENERATE(RingMode::kAuto, RingMode::kOff);
+  const std::uint64_t offset = GENERATE(0U, kBlock + 0U, 100U);
+  const testing::TemporaryDirectory directory;
+  const Bytes raw = testing::random_bytes(20 * kBlock + 5);
+  testing::write_file(directory / "f", raw);
+  const File file = File::open_for_read(directory / "f");
+  const auto direct = open_direct(file);  // nothing on some file systems
+  EncodeBuffers buffers({.jobs = 2, .block_size = kBlock});
+  testing::MemorySink sink;
+  ArchiveWriter writer(sink, buffers);
+  Ring ring(mode);
+  const std::uint64_t count =
+      copy(file, offset, raw.size(), ring, writer, {}, direct ? &*direct : nullptr);
+  CHECK(count == raw.size() - offset);
+  CHECK(writer.finish({}).raw_hash == hash_of(ByteSpan(raw).subspan(offset)));
+}
+
+TEST_CASE("what cannot be read past the page cache is read through it", "[io]") {
+  const RingMode mode = GENERATE(RingMode::kAuto, RingMode::kOff);
+  const testing::TemporaryDirectory directory;
+  const Bytes raw = testing::random_bytes(9 * kBlock + 1);
+  testing::write_file(directory / "f", raw);
+  const File file = File::open_for_read(directory / "f");
+  const File refuses = File::open(directory.path(), O_RDONLY | O_DIRECTORY);  // EISDIR
+  EncodeBuffers buffers({.jobs = 2, .block_size = kBlock});
+  testing::MemorySink sink;
+  ArchiveWriter writer(sink, buffers);
+  Ring ring(mode);
+  CHECK(copy(file, 0, raw.size(), ring, writer, {}, &refuses) == raw.size());
+  CHECK(writer.finish({}).raw_hash == hash_of(raw));
 }
 
 }  // namespace pitr
