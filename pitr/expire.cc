@@ -105,11 +105,13 @@ void record_expiry(Storage& storage, const ClusterRecord& cluster,
   replace_expiry(storage, cluster, all);
 }
 
-// Oldest first: at every moment what is left is unbroken.
+// Oldest first: at every moment what is left is unbroken. Before the segments what belongs to one
+// of them: a segment that is left brings the next expiry back to this range.
 void remove_wal(Storage& storage, const ClusterRecord& cluster, const ExpiredWal& expired) {
   const SegmentSize size = cluster.identity.segment_size;
   const SegmentRange& range = expired.range;
-  std::vector<std::string> keys;
+  std::vector<std::string> backup_history;
+  std::vector<std::string> others;
   for (std::uint64_t number = range.first; number <= range.last;) {
     const SegmentName name = SegmentName::containing(range.timeline, number * size, size);
     const std::string folder =
@@ -118,12 +120,16 @@ void remove_wal(Storage& storage, const ClusterRecord& cluster, const ExpiredWal
       const auto stored = parse_wal_key(key);
       if (!stored) return true;
       const std::uint64_t position = stored->segment.number(size);
-      if (position >= range.first && position <= range.last) keys.push_back(key);
+      if (position < range.first || position > range.last) return true;
+      const bool belongs = stored->kind == StoredWalName::Kind::kBackupHistory;
+      (belongs ? backup_history : others).push_back(key);
       return true;
     });
     number += segments_per_log(size) - name.segment;
   }
-  for (const std::string& key : keys)
+  for (const std::string& key : backup_history)
+    storage.remove(key);
+  for (const std::string& key : others)
     storage.remove(key);
 }
 
