@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <system_error>
 
@@ -16,6 +17,8 @@
 #include "common/log.h"
 #include "io/checksum.h"
 #include "io/ordered_workers.h"
+#include "io/page_cache.h"
+#include "io/read_ahead.h"
 
 namespace pitr {
 
@@ -50,15 +53,13 @@ bool was_modified_at(const File& file, Instant time) {
          status.st_mtim.tv_sec;
 }
 
-// Writes what differs from the file, page by page; `found` is memory to read into.
+// Writes what differs from what was found there, page by page.
 std::uint64_t write_changes(const File& file, ByteSpan wanted, std::uint64_t offset,
-                            std::vector<std::byte>& found) {
+                            ByteSpan found) {
   constexpr std::size_t kPage = 8192;
-  found.resize(wanted.size());
-  const std::size_t there = file.read_at(offset, found);
   const auto differs = [&](std::size_t at) {
     const std::size_t length = std::min(kPage, wanted.size() - at);
-    return at + length > there || std::memcmp(&found[at], &wanted[at], length) != 0;
+    return at + length > found.size() || std::memcmp(&found[at], &wanted[at], length) != 0;
   };
   std::uint64_t written = 0;
   for (std::size_t begin = 0; begin < wanted.size();) {
@@ -79,6 +80,63 @@ std::uint64_t write_changes(const File& file, ByteSpan wanted, std::uint64_t off
 
 class BackupRestore::Workers : public OrderedWorkers<FileTask> {
   using OrderedWorkers::OrderedWorkers;
+};
+
+// For --delta, of one worker: what lies in the destination's files already, read while the backup's
+// blocks are decompressed, and past the page cache where nothing of a file is in it.
+class BackupRestore::FoundReader {
+ public:
+  explicit FoundReader(RingMode ring) : ring_(ring) {}
+
+  // The file must outlive its reading.
+  void open(const File& file) {
+    close();
+    file_ = &file;
+    const std::uint64_t length = file.size();
+    if (length <= kUsualBlockSize) return;
+    if (ring_.uses_io_uring() && CachedPages(file, 0, length).none()) direct_ = open_direct(file);
+    reads_.emplace(ReadAheadPlan{.source = file,
+                                 .direct = direct_ ? &*direct_ : nullptr,
+                                 .length = length,
+                                 .reads = kReads},
+                   ring_, [this] { return pool_.acquire(); });
+  }
+
+  // What was at the offset when the file was opened, or later; less at the file's end. Valid until
+  // the next call. Cheap where the calls go through the file in blocks of the usual size.
+  ByteSpan at(std::uint64_t offset, std::size_t length) {
+    while (reads_ && begin_ + current_.size() <= offset) {
+      begin_ += current_.size();
+      current_ = {};  // gives it back before the next one is taken
+      current_ = reads_->next();
+      if (current_.size() == 0) reads_.reset();
+    }
+    if (offset >= begin_ && offset + length <= begin_ + current_.size()) {
+      return current_.bytes().subspan(offset - begin_, length);
+    }
+    spare_.resize(length);
+    spare_.resize(file_->read_at(offset, spare_));
+    return spare_;
+  }
+
+  void close() {
+    reads_.reset();
+    direct_.reset();
+    current_ = {};
+    begin_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t kReads = 8;
+
+  Ring ring_;
+  BufferPool pool_{kReads, kUsualBlockSize};
+  const File* file_ = nullptr;
+  std::optional<File> direct_;
+  std::optional<ReadAhead> reads_;
+  Buffer current_;
+  std::uint64_t begin_ = 0;  // where in the file the current buffer begins
+  std::vector<std::byte> spare_;
 };
 
 BackupRestore::BackupRestore(const RestoreBackupRequest& request, Storage& storage)
@@ -104,8 +162,13 @@ void BackupRestore::begin() {
 
 RestoreCounts BackupRestore::write_files() {
   {
+    std::deque<FoundReader> found;  // one for each worker
+    for (unsigned i = 0; request_.delta && i < request_.jobs; ++i)
+      found.emplace_back(request_.ring);
     Workers workers(request_.jobs, 2 * std::size_t{request_.jobs},
-                    [this](FileTask& task, unsigned) { restore_files(task); });
+                    [&](FileTask& task, unsigned worker) {
+                      restore_files(task, request_.delta ? &found[worker] : nullptr);
+                    });
     workers_ = &workers;
     contents_.visit_manifest([this](ManifestEntry entry) { take_entry(std::move(entry)); });
     submit(grouper_.take_last());
@@ -169,38 +232,39 @@ void BackupRestore::accept(const FileTask& task) {
   counts_.bytes_written += task.counts.bytes_written;
 }
 
-void BackupRestore::restore_files(FileTask& task) {
+void BackupRestore::restore_files(FileTask& task, FoundReader* found) {
   std::vector<const ManifestEntry*> wanted;
   for (const ManifestEntry& entry : task.files) {
-    if (request_.delta && holds_already(entry)) {
+    if (found != nullptr && holds_already(entry, *found)) {
       ++task.counts.files_kept;
     } else {
       wanted.push_back(&entry);
     }
   }
-  write_contents(wanted, task.counts);
+  write_contents(wanted, found, task.counts);
 }
 
 void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& files,
-                                   RestoreCounts& counts) {
+                                   FoundReader* found, RestoreCounts& counts) {
   std::optional<File> file;
-  std::vector<std::byte> found;
   std::uint64_t written = 0;  // of the file
   bool has_size = false;      // delta: that it shall have, from the beginning
   contents_.read_files(files, {.on_begin =
                                    [&](const ManifestEntry& entry) {
                                      file = tree_.open_file(entry.path);
                                      written = 0;
-                                     if (request_.delta) {
+                                     if (found != nullptr) {
                                        has_size = entry.size > 0 && file->size() == entry.size;
+                                       found->open(*file);
                                      } else {
                                        make_room(*file, entry.size);
                                      }
                                    },
                                .on_bytes =
                                    [&](ByteSpan bytes, std::uint64_t offset) {
-                                     if (request_.delta) {
-                                       written += write_changes(*file, bytes, offset, found);
+                                     if (found != nullptr) {
+                                       written += write_changes(*file, bytes, offset,
+                                                                found->at(offset, bytes.size()));
                                      } else {
                                        file->write_at(offset, bytes);
                                        written += bytes.size();
@@ -210,6 +274,7 @@ void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& file
                                    [&](const ManifestEntry& entry, bool intact) {
                                      if (!intact)
                                        throw_bad_contents(entry.path, request_.backup.id);
+                                     if (found != nullptr) found->close();
                                      finish_file(*file, entry);
                                      file.reset();
                                      counts.bytes_written += written;
@@ -217,20 +282,21 @@ void BackupRestore::write_contents(const std::vector<const ManifestEntry*>& file
                                    }});
 }
 
-bool BackupRestore::holds_already(const ManifestEntry& entry) {
+bool BackupRestore::holds_already(const ManifestEntry& entry, FoundReader& found) {
   const auto file = tree_.try_open_for_read(entry.path);
   if (!file || file->size() != entry.size || !was_modified_at(*file, entry.modified_at)) {
     return false;
   }
+  found.open(*file);
   Xxh3Stream hash;
-  std::vector<std::byte> buffer(std::min<std::uint64_t>(entry.size, 256ULL * 1024));
-  std::uint64_t offset = 0;
-  while (offset < entry.size) {
-    const std::size_t count = file->read_at(offset, buffer);
-    if (count == 0) return false;
-    hash.update(ByteSpan(buffer).first(count));
-    offset += count;
+  for (std::uint64_t offset = 0; offset < entry.size;) {
+    const ByteSpan bytes =
+        found.at(offset, std::min<std::uint64_t>(kUsualBlockSize, entry.size - offset));
+    if (bytes.empty()) break;
+    hash.update(bytes);
+    offset += bytes.size();
   }
+  found.close();
   if (hash.value() != entry.hash) return false;
   finish_file(tree_.open_file(entry.path), entry);
   return true;
@@ -331,7 +397,7 @@ void BackupRestore::finish() {
   tree_.sync_everything();
   // Beyond this point all but pg_control is durable; with it the directory can start.
   RestoreCounts of_control_file;  // counted with the others already
-  write_contents({&*control_entry_}, of_control_file);
+  write_contents({&*control_entry_}, nullptr, of_control_file);
   tree_.open_file(kControlFile).sync();
   sync_directory(tree_.root() + "/global");
   const std::string mark = tree_.root() + "/" + kRestoringMark;

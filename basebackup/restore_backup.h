@@ -30,6 +30,7 @@ struct RestoreBackupRequest {
   std::string wal_directory;                         // empty: pg_wal is a folder of the destination
   std::optional<FileOwner> owner;
   unsigned jobs = 1;
+  RingMode ring = RingMode::kAuto;
   std::string wal_aside;  // where the WAL that lies in the destination goes; noted in the mark
   bool delta = false;     // keep files that hold what the backup holds
   std::function<void(std::uint64_t bytes_done)> on_progress;  // from the caller's thread
@@ -59,6 +60,8 @@ class BackupRestore {
   void finish();
 
  private:
+  class Workers;
+  class FoundReader;
   struct FileTask {
     FileGroup files;
     RestoreCounts counts;
@@ -67,14 +70,13 @@ class BackupRestore {
   void take_entry(ManifestEntry entry);
   void submit(FileGroup files);
   void accept(const FileTask& task);
-  void restore_files(FileTask& task);
-  void write_contents(const std::vector<const ManifestEntry*>& files, RestoreCounts& counts);
-  bool holds_already(const ManifestEntry& entry);
+  void restore_files(FileTask& task, FoundReader* found);
+  void write_contents(const std::vector<const ManifestEntry*>& files, FoundReader* found,
+                      RestoreCounts& counts);
+  bool holds_already(const ManifestEntry& entry, FoundReader& found);
   void finish_file(const File& file, const ManifestEntry& entry);
   void write_side_files();
   void remove_what_is_not_in_the_backup();
-
-  class Workers;
 
   const RestoreBackupRequest& request_;
   BackupContents contents_;

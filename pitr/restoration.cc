@@ -171,6 +171,7 @@ class Restoration {
     request_.owner = choose_owner(config);
     request_.jobs = options_.jobs > 0 ? options_.jobs : config.restore.jobs;
     request_.delta = options_.delta;
+    request_.ring = config.io.ring;
     request_.wal_aside = wal_put_aside_before(destination_.directory);
     if (request_.wal_aside.empty()) {
       request_.wal_aside = name_for_old_wal(destination_.directory);

@@ -338,6 +338,29 @@ TEST_CASE("a restore over an older state keeps what is equal and removes the res
   CHECK(exists(places.data + "/PG_VERSION"));
 }
 
+TEST_CASE("of a large file that differs, is shorter or longer, only what differs is written",
+          "[basebackup]") {
+  static constexpr std::size_t kSize = (5U << 20) + 8192;
+  static constexpr std::size_t kPage = 8192;
+  const std::string path = "/base/1/16384";
+  const std::size_t had = GENERATE(0U, 1000U, 786532U, kSize - kPage, kSize + 0, kSize + 5);
+  Places places;
+  put(places.data + path, large_bytes(kSize));
+  places.back_up(places.plan());
+  places.restore(places.request());
+  fs::resize_file(places.destination + path, had);
+  std::uint64_t pages = (kSize - std::min(kSize, had / kPage * kPage) + kPage - 1) / kPage;
+  for (const std::size_t at : {std::size_t{5}, std::size_t{256 * 1024}, kSize - kPage - 1}) {
+    if (at >= had / kPage * kPage) continue;
+    testing::damage_file(places.destination + path, at);
+    ++pages;
+  }
+  RestoreBackupRequest asked = places.request(true);
+  asked.ring = GENERATE(RingMode::kAuto, RingMode::kOff);
+  CHECK(places.restore(asked).bytes_written == pages * kPage);
+  CHECK(same(tree(places.data), tree(places.destination)));
+}
+
 TEST_CASE("a restore over an older state never writes through a link", "[basebackup]") {
   Places places;
   put(places.data + "/base/1/1259", "of the backup");
