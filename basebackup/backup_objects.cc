@@ -1,6 +1,7 @@
 #include "basebackup/backup_objects.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -191,9 +192,14 @@ Instant last_sign_of(Storage& storage, const ClusterKey& cluster, const std::str
                      Instant since) {
   Instant last = since;
   storage.list(backup_data_folder(cluster, id), "", [&](const std::string& key) {
-    const std::string name = fmt::format("{}/{}", id, last_part(key));
-    const auto file = open_stored_file(storage, key, cluster, name);
-    if (file) last = std::max(last, file->identity.created_at);
+    try {
+      const std::string name = fmt::format("{}/{}", id, last_part(key));
+      const auto file = open_stored_file(storage, key, cluster, name);
+      if (file) last = std::max(last, file->identity.created_at);
+    } catch (const Error& error) {
+      if (error.report().kind != ErrorKind::kCorrupt) throw;
+      log_debug(error.what());  // damaged: the others tell
+    }
     return true;
   });
   return last;
@@ -209,17 +215,39 @@ bool is_gone(Storage& storage, const ClusterKey& cluster, const std::string& id,
   return *now - last_sign_of(storage, cluster, id, owner.since) > kForeignProcessGone;
 }
 
-// Nothing: there is none, or nobody can tell who it is.
+// An id begins with its time, as make_unique_name() writes it: 20261128T114232Z.
+std::optional<Instant> begin_of(std::string_view id) {
+  constexpr std::size_t kLength = 16;
+  if (id.size() < kLength || id[8] != 'T' || id[15] != 'Z') return std::nullopt;
+  const auto part = [&](std::size_t at, std::size_t length) { return id.substr(at, length); };
+  try {
+    return parse_instant(fmt::format("{}-{}-{} {}:{}:{}+00", part(0, 4), part(4, 2), part(6, 2),
+                                     part(9, 2), part(11, 2), part(13, 2)),
+                         Instant());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// Nothing: there is none. One that nobody can read is of another host, since its backup's begin.
 std::optional<Owner> owner_of(Storage& storage, const ClusterKey& cluster, const std::string& id) {
   const std::string key = backup_object_key(cluster, id, kOwnerObject);
   const std::string name = fmt::format("{}/{}", id, kOwnerObject);
-  const auto file = open_stored_file(storage, key, cluster, name);
-  if (!file) return std::nullopt;
-  std::string text;
-  file->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) { text += as_text(raw); });
-  const auto process = ProcessIdentity::parse(text);
-  if (!process) return std::nullopt;
-  return Owner{.process = *process, .since = file->identity.created_at};
+  try {
+    const auto file = open_stored_file(storage, key, cluster, name);
+    if (!file) return std::nullopt;
+    std::string text;
+    file->reader->read_all(1, [&](ByteSpan raw, std::uint64_t) { text += as_text(raw); });
+    const auto process = ProcessIdentity::parse(text);
+    if (!process) return std::nullopt;
+    return Owner{.process = *process, .since = file->identity.created_at};
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    const auto since = begin_of(id);
+    if (!since) return std::nullopt;
+    log_warning(error.what());
+    return Owner{.process = {.host = "an unknown host"}, .since = *since};
+  }
 }
 
 // True when it is no more.
@@ -249,8 +277,9 @@ std::optional<std::string> find_running_backup(Storage& storage, const ClusterKe
     if (storage.open(backup_manifest_key(cluster, id))) continue;
     const auto owner = owner_of(storage, cluster, id);
     if (!owner || is_gone(storage, cluster, id, *owner, now)) continue;
-    return fmt::format("backup {}, by process {} on {} since {}", id, owner->process.pid,
-                       owner->process.host, to_local_text(owner->since));
+    return fmt::format("backup {}, by process {} on {} since {} (\"{}\")", id, owner->process.pid,
+                       owner->process.host, to_local_text(owner->since),
+                       backup_data_folder(cluster, id));
   }
   return std::nullopt;
 }
@@ -289,17 +318,33 @@ void remove_backup(Storage& storage, const ClusterRecord& cluster, const std::st
   remove_objects(storage, backup_data_folder(cluster.key, id));
 }
 
-std::set<std::string> backups_used_by(Storage& storage, const ClusterKey& cluster,
-                                      const std::string& id) {
-  std::set<std::string> used;
-  BackupContents(storage, cluster, id).visit_manifest([&](const ManifestEntry& entry) {
+BackupHoldings holdings_of(Storage& storage, const ClusterKey& cluster,
+                           const BackupSummary& backup) {
+  const BackupContents contents(storage, cluster, backup.id);
+  std::map<std::string, std::uint64_t> ends;  // of what is wanted of each object
+  for (const BackupSideFile& side : backup.side_files)
+    ends.emplace(side.object, 0);
+  contents.visit_manifest([&](const ManifestEntry& entry) {
     for (const Extent& extent : entry.extents) {
-      const std::size_t slash = extent.object.find('/');
-      if (slash != std::string::npos) used.insert(extent.object.substr(0, slash));
+      std::uint64_t& end = ends[extent.object];
+      end = std::max(end, extent.position + extent.length);
     }
   });
-  used.erase(id);
-  return used;
+  BackupHoldings holdings;
+  for (const auto& [object, end] : ends) {
+    const std::size_t slash = object.find('/');
+    if (slash != std::string::npos) holdings.backups.insert(object.substr(0, slash));
+    if (!holdings.problem.empty()) continue;
+    try {
+      if (contents.open_object(object).reader->contents().raw_size >= end) continue;
+      holdings.problem = fmt::format("object \"{}\" is too short", object);
+    } catch (const Error& error) {
+      if (error.report().kind != ErrorKind::kCorrupt) throw;
+      holdings.problem = error.report().message;
+    }
+  }
+  holdings.backups.erase(backup.id);
+  return holdings;
 }
 
 }  // namespace pitr

@@ -103,9 +103,15 @@ std::vector<std::string> remove_unfinished_backups(Storage& storage, const Clust
 // to be removed by the next one.
 void remove_backup(Storage& storage, const ClusterRecord& cluster, const std::string& id);
 
-// The other backups whose objects hold contents of this one's files. Throws kCorrupt where its
+// What a published backup's files lie in.
+struct BackupHoldings {
+  std::set<std::string> backups;  // others, whose objects hold contents of its files
+  std::string problem;            // an object that is missing, damaged or too short; empty: none
+};
+
+// Reads the manifest and the trailer of each object, not the contents. Throws kCorrupt where the
 // manifest is damaged.
-std::set<std::string> backups_used_by(Storage& storage, const ClusterKey& cluster,
-                                      const std::string& id);
+BackupHoldings holdings_of(Storage& storage, const ClusterKey& cluster,
+                           const BackupSummary& backup);
 
 }  // namespace pitr

@@ -17,6 +17,7 @@ namespace {
 using std::chrono::days;
 
 constexpr std::uint64_t kNoEnd = ~std::uint64_t{0};
+constexpr std::chrono::days kLongestSilence{8};  // a backup a week is no silence
 
 // Every timeline's path, found once. A timeline without a readable history file has none.
 using Paths = std::map<TimelineId, std::vector<TimelineStretch>>;
@@ -107,7 +108,8 @@ class Retention {
     for (const ReachableWindow& window : reachable_windows(rows))
       usable.insert(window.backup_id);
     for (const BackupSummary* backup : sort_newest_first(rows, paths_)) {
-      decision_.backups.push_back({.backup = backup, .is_usable = usable.contains(backup->id)});
+      const bool is_usable = usable.contains(backup->id) && !request.broken.contains(backup->id);
+      decision_.backups.push_back({.backup = backup, .is_usable = is_usable});
     }
   }
 
@@ -475,6 +477,48 @@ class Retention {
   RetentionDecision decision_;
 };
 
+// What is not there any more once the decision is carried out, between the pieces that stay.
+std::vector<SegmentRange> expired_ranges(const RetentionDecision& decision,
+                                         const std::vector<SegmentRange>& kept) {
+  std::vector<SegmentRange> expired;
+  for (const ExpiredWal& one : decision.wal) {
+    const SegmentRange up_to_it{one.range.timeline, 0, one.range.last};
+    // Up to what stays before it, and to what stays behind it if anything does.
+    SegmentRange range = subtract_ranges({up_to_it}, kept).back();
+    std::uint64_t next = kNoEnd;
+    for (const SegmentRange& other : kept) {
+      if (other.timeline == range.timeline && other.first > range.last)
+        next = std::min(next, other.first);
+    }
+    if (next != kNoEnd) range.last = next - 1;
+    expired.push_back(range);
+  }
+  return join_ranges(std::move(expired));
+}
+
+// What is stored of the ranges.
+std::vector<SegmentRange> stored_of(const ClusterRows& rows,
+                                    const std::vector<SegmentRange>& ranges) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  std::vector<SegmentRange> stored;
+  for (const SegmentRange& range : ranges) {
+    const auto take = [&](const SegmentRow& row) {
+      const std::uint64_t number = row.name.number(size);
+      if (number >= range.first && number <= range.last)
+        stored.push_back({range.timeline, number, number});
+    };
+    for (const LogSummary& log : rows.wal.logs()) {
+      const std::uint64_t begin = SegmentName{log.timeline, log.log, 0}.number(size);
+      const std::uint64_t end = begin + segments_per_log(size);
+      if (log.timeline != range.timeline || end <= range.first || begin > range.last) continue;
+      const auto loaded = rows.wal.load(log.timeline, log.log);
+      std::for_each(loaded->segments.begin(), loaded->segments.end(), take);
+      std::for_each(loaded->beginnings.begin(), loaded->beginnings.end(), take);
+    }
+  }
+  return join_ranges(std::move(stored));
+}
+
 }  // namespace
 
 const BackupVerdict* RetentionDecision::find(const std::string& id) const {
@@ -513,9 +557,19 @@ std::vector<Instant> recorded_moments(const ClusterRows& rows) {
   std::vector<Instant> moments;
   for (const BackupSummary& backup : rows.backups)
     moments.push_back(backup.finished_at);
+  const LogSummary* before = nullptr;
   for (const LogSummary& log : rows.wal.logs()) {
-    if (log.segments > 0) moments.push_back(log.last_archived_at);
     if (log.totals.last_commit) moments.push_back(from_postgres_time(*log.totals.last_commit));
+    if (log.segments == 0) continue;
+    moments.push_back(log.last_archived_at);
+    // A log that took long to fill is no silence: what was archived meanwhile says so.
+    const bool follows = before != nullptr && before->timeline == log.timeline &&
+                         log.last_archived_at - before->last_archived_at <= kLongestSilence;
+    before = &log;
+    if (follows) continue;
+    const auto loaded = rows.wal.load(log.timeline, log.log);
+    for (const SegmentRow& row : loaded->segments)
+      moments.push_back(row.archived_at);
   }
   return moments;
 }
@@ -530,7 +584,6 @@ Instant trusted_now(const std::vector<Instant>& recorded, Instant now) {
 }
 
 Instant begin_of_days(std::vector<Instant> recorded, Instant now, unsigned count) {
-  constexpr days kLongestSilence{8};  // a backup a week is no silence
   Instant at = trusted_now(recorded, now);
   std::sort(recorded.begin(), recorded.end(), std::greater<>());
   std::chrono::microseconds left = days(count);
@@ -546,24 +599,23 @@ Instant begin_of_days(std::vector<Instant> recorded, Instant now, unsigned count
   return at - left;
 }
 
-std::vector<SegmentRange> expired_ranges(const RetentionDecision& decision) {
+Expiry expiry_after(const ClusterRows& rows, const RetentionDecision& decision) {
   std::vector<SegmentRange> kept;
   for (const KeptWal& one : decision.kept_wal)
     kept.push_back(one.range);
-  std::vector<SegmentRange> expired;
-  for (const ExpiredWal& one : decision.wal) {
-    const SegmentRange up_to_it{one.range.timeline, 0, one.range.last};
-    // Up to what stays before it, and to what stays behind it if anything does.
-    SegmentRange range = subtract_ranges({up_to_it}, kept).back();
-    std::uint64_t next = kNoEnd;
-    for (const SegmentRange& other : kept) {
-      if (other.timeline == range.timeline && other.first > range.last)
-        next = std::min(next, other.first);
-    }
-    if (next != kNoEnd) range.last = next - 1;
-    expired.push_back(range);
+  Expiry expiry = join(rows.expiry, {.wal = expired_ranges(decision, kept)});
+  const std::vector<SegmentRange> but_kept = subtract_ranges(expiry.wal, kept);
+  const std::vector<SegmentRange> in_both = subtract_ranges(expiry.wal, but_kept);
+  expiry.wal = subtract_ranges(expiry.wal, stored_of(rows, in_both));
+  std::erase_if(expiry.backups, [&](const std::string& id) {
+    const BackupVerdict* verdict = decision.find(id);
+    return verdict != nullptr && verdict->is_kept();
+  });
+  std::vector<std::string> gone;
+  for (const BackupVerdict& verdict : decision.backups) {
+    if (!verdict.is_kept()) gone.push_back(verdict.backup->id);
   }
-  return join_ranges(std::move(expired));
+  return join(expiry, {.backups = gone});
 }
 
 }  // namespace pitr

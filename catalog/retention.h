@@ -23,6 +23,8 @@ struct RetentionRequest {
   RetentionPolicy policy;
   std::vector<BackupPin> pins;
   std::vector<BackupUse> uses;
+  // Backups that cannot be restored although all of their WAL is there.
+  std::set<std::string> broken;
   // Whose data the files of a backup lie in, besides its own.
   std::map<std::string, std::set<std::string>> references;
   Instant now;
@@ -33,7 +35,7 @@ struct RetentionRequest {
 
 struct BackupVerdict {
   const BackupSummary* backup = nullptr;
-  bool is_usable = false;            // all of its WAL is there
+  bool is_usable = false;            // all of its WAL is there, and it is not broken
   bool keeps_wal = false;            // all WAL after it stays, too
   std::vector<std::string> reasons;  // why it stays; empty: it goes
 
@@ -83,8 +85,10 @@ Instant trusted_now(const std::vector<Instant>& recorded, Instant now);
 // When something of the cluster was finished, archived or committed.
 std::vector<Instant> recorded_moments(const ClusterRows& rows);
 
-// What is not there any more once the decision is carried out, between the pieces that stay.
-std::vector<SegmentRange> expired_ranges(const RetentionDecision& decision);
+// The record of what was removed, once the decision is carried out: also what is missing between
+// the pieces that stay. What is stored and stays is not in it, although an expiry that was stopped
+// may have meant to remove it. The rows know what was recorded before.
+Expiry expiry_after(const ClusterRows& rows, const RetentionDecision& decision);
 
 // Newest first: by LSN along the timelines; where these say nothing, by the time of their end.
 std::vector<const BackupSummary*> newest_first(const ClusterRows& rows);

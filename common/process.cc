@@ -47,6 +47,24 @@ ProcessState state_of(std::int64_t pid) {
   return found;
 }
 
+// The first eight digits: enough to tell machines apart, and not the identifier itself, which is
+// not for others (machine-id(5)).
+std::string machine_here() {
+  for (const char* path : {"/etc/machine-id", "/proc/sys/kernel/random/boot_id"}) {
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    std::array<char, 8> digits{};
+    const ssize_t length = read(descriptor, digits.data(), digits.size());
+    close(descriptor);
+    const std::string text(digits.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+    if (text.size() == digits.size() &&
+        text.find_first_not_of("0123456789abcdef") == std::string::npos) {
+      return text;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 ProcessIdentity ProcessIdentity::self() {
@@ -57,12 +75,15 @@ ProcessIdentity ProcessIdentity::self() {
   return {.host = host[0] == '\0' ? "localhost" : host.data(),
           .pid_namespace = known ? status.st_ino : 0,
           .pid = getpid(),
-          .started = state_of(getpid()).started};
+          .started = state_of(getpid()).started,
+          .machine = machine_here()};
 }
 
 std::string ProcessIdentity::to_string() const {
-  const std::string process = fmt::format("{}.{}.{}", host, pid_namespace, pid);
-  return started == 0 ? process : fmt::format("{}-{}", process, started);
+  std::string text = fmt::format("{}.{}.{}", host, pid_namespace, pid);
+  if (started != 0 || !machine.empty()) text += fmt::format("-{}", started);
+  if (!machine.empty()) text += fmt::format("-{}", machine);
+  return text;
 }
 
 std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
@@ -74,7 +95,13 @@ std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
   std::string_view pid = text.substr(pid_dot + 1);
   const std::size_t dash = pid.find('-');
   if (dash != std::string_view::npos) {
-    if (!parse_whole(pid.substr(dash + 1), identity.started)) return std::nullopt;
+    std::string_view rest = pid.substr(dash + 1);
+    const std::size_t second_dash = rest.find('-');
+    if (second_dash != std::string_view::npos) {
+      identity.machine = rest.substr(second_dash + 1);
+      rest = rest.substr(0, second_dash);
+    }
+    if (!parse_whole(rest, identity.started)) return std::nullopt;
     pid = pid.substr(0, dash);
   }
   if (!parse_whole(text.substr(namespace_dot + 1, pid_dot - namespace_dot - 1),
@@ -87,7 +114,7 @@ std::optional<ProcessIdentity> ProcessIdentity::parse(std::string_view text) {
 
 bool ProcessIdentity::is_of_this_host() const {
   const ProcessIdentity own = self();
-  return host == own.host && pid_namespace == own.pid_namespace;
+  return host == own.host && pid_namespace == own.pid_namespace && machine == own.machine;
 }
 
 bool ProcessIdentity::is_dead() const {

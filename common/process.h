@@ -17,10 +17,13 @@ struct ProcessIdentity {
   // Clock ticks between the host's start and its own: numbers of processes come again. 0: not
   // known.
   std::uint64_t started = 0;
+  // Of the machine-id, or of the boot where there is none: hosts may share a name, and the first
+  // namespace of each has the same inode. Empty: not known.
+  std::string machine;
 
   static ProcessIdentity self();
 
-  // `host.namespace.pid-started`, the form used in temporary names; parse() reads it back.
+  // `host.namespace.pid-started-machine`, the form used in temporary names; parse() reads it back.
   std::string to_string() const;
   static std::optional<ProcessIdentity> parse(std::string_view text);
 

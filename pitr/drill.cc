@@ -119,7 +119,7 @@ class Drill {
     RecoveryPlan plan;
     timed("plan", true, [&] { plan = make_plan(request); });
     prepare(plan);
-    const RestoreHold hold(session_, storage_, rows_.cluster, *plan.backup, "drill");
+    const RestoreHold hold(session_, storage_, rows_, *plan.backup, "drill");
     ScratchDirectory directory(scratch_, session_.lock_timeout);
     if (options_.keep_directory) {
       report_.kept_directory = directory.path();

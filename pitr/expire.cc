@@ -13,6 +13,7 @@
 #include "pitr/expire_hold.h"
 #include "pitr/expire_output.h"
 #include "pitr/keep.h"
+#include "pitr/known_damage.h"
 #include "storage/hold.h"
 
 namespace pitr {
@@ -50,59 +51,77 @@ Question ask(const Session& session, Storage& storage, const ClusterRecord& clus
 }
 
 // What nobody can read may be a backup that holds contents of another one's files.
+[[noreturn]] void refuse_without_manifest(const std::string& id, const std::string& detail) {
+  throw Error({.kind = ErrorKind::kCorrupt,
+               .message = "nothing is removed while the manifest of a backup cannot be read",
+               .detail = detail,
+               .hint = fmt::format("Put the file back from a copy of the repository, or give the "
+                                   "backup up: pitr expire --backup {}",
+                                   id)});
+}
+
 void require_manifests(const Question& question) {
   const ClusterKey& cluster = question.rows.cluster.key;
   for (const std::string& unreadable : question.rows.unreadable) {
     if (!unreadable.starts_with(backup_folder(cluster) + "/")) continue;
     const std::string_view key = std::string_view(unreadable).substr(0, unreadable.find(':'));
-    throw Error({.kind = ErrorKind::kCorrupt,
-                 .message = "nothing is removed while the manifest of a backup cannot be read",
-                 .detail = unreadable,
-                 .hint = fmt::format("Put the file back from a copy of the repository, or give the "
-                                     "backup up: pitr expire --backup {}",
-                                     last_part(key))});
+    refuse_without_manifest(std::string(last_part(key)), unreadable);
   }
 }
 
-// Read only when a backup is about to go: manifests may be long.
-void read_references(Storage& storage, Question& question, const std::string& but_for) {
+void do_not_count(Question& question, const std::string& id, const std::string& problem) {
+  if (!question.request.broken.insert(id).second) return;
+  log_warning(fmt::format("backup {} cannot be restored and does not count: {}", id, problem));
+}
+
+// Read only when something is about to go: manifests may be long.
+void look_into_backups(Storage& storage, Question& question, const std::string& but_for) {
+  const ClusterKey& cluster = question.rows.cluster.key;
   for (const BackupSummary& backup : question.rows.backups) {
     if (backup.id == but_for) continue;
-    auto used = backups_used_by(storage, question.rows.cluster.key, backup.id);
-    if (!used.empty()) question.request.references.emplace(backup.id, std::move(used));
+    try {
+      BackupHoldings holdings = holdings_of(storage, cluster, backup);
+      if (!holdings.problem.empty()) do_not_count(question, backup.id, holdings.problem);
+      if (!holdings.backups.empty())
+        question.request.references.emplace(backup.id, std::move(holdings.backups));
+    } catch (const Error& error) {
+      if (error.report().kind != ErrorKind::kCorrupt) throw;
+      refuse_without_manifest(backup.id, error.what());
+    }
   }
 }
 
-RetentionDecision decide(Storage& storage, Question& question) {
+// What pitr verify found, and what is seen without reading everything again.
+void find_broken_backups(const Session& session, Storage& storage, Question& question,
+                         const std::string& but_for) {
+  const KnownDamage known =
+      read_known_damage(session.config.state.directory, question.rows.cluster.key);
+  for (const BackupSummary& backup : question.rows.backups) {
+    const auto damage = known.find(backup.id);
+    if (damage != known.end() && backup.id != but_for)
+      do_not_count(question, backup.id, "pitr verify found " + damage->second);
+  }
+  look_into_backups(storage, question, but_for);
+}
+
+RetentionDecision decide(const Session& session, Storage& storage, Question& question) {
   RetentionDecision decision = decide_retention(question.rows, question.request);
   const bool any_goes =
+      !decision.wal.empty() ||
       std::any_of(decision.backups.begin(), decision.backups.end(),
                   [](const BackupVerdict& verdict) { return !verdict.is_kept(); });
   if (!any_goes) return decision;
-  read_references(storage, question, "");
+  find_broken_backups(session, storage, question, "");
   return decide_retention(question.rows, question.request);
 }
 
 // Before anything goes: what is missing from then on is known to be no gap, also after a kill.
-void record_expiry(Storage& storage, const ClusterRecord& cluster,
-                   const RetentionDecision& decision, const std::string& unreadable_backup) {
-  Expiry expiry{.expired_at = now(), .wal = expired_ranges(decision)};
-  for (const BackupVerdict& verdict : decision.backups) {
-    if (!verdict.is_kept()) expiry.backups.push_back(verdict.backup->id);
-  }
-  if (!unreadable_backup.empty()) expiry.backups.push_back(unreadable_backup);
-  if (expiry.wal.empty() && expiry.backups.empty()) return;
-  Expiry all = join(read_expiry(storage, cluster.key), expiry);
-  // A policy that has become longer may keep now what an expiry that was stopped had to leave.
-  std::vector<SegmentRange> kept;
-  for (const KeptWal& wal : decision.kept_wal)
-    kept.push_back(wal.range);
-  all.wal = subtract_ranges(all.wal, kept);
-  std::erase_if(all.backups, [&](const std::string& id) {
-    const BackupVerdict* verdict = decision.find(id);
-    return verdict != nullptr && verdict->is_kept();
-  });
-  replace_expiry(storage, cluster, all);
+void record_expiry(Storage& storage, const ClusterRecord& cluster, Expiry expiry,
+                   const Expiry& before) {
+  expiry.expired_at = before.expired_at;
+  if (expiry == before) return;
+  expiry.expired_at = now();
+  replace_expiry(storage, cluster, expiry);
 }
 
 // Oldest first: at every moment what is left is unbroken. Before the segments what belongs to one
@@ -135,7 +154,8 @@ void remove_wal(Storage& storage, const ClusterRecord& cluster, const ExpiredWal
 
 void carry_out(Storage& storage, const Question& question, const ExpireReport& report) {
   const ClusterRecord& cluster = report.cluster;
-  record_expiry(storage, cluster, report.decision, "");
+  record_expiry(storage, cluster, expiry_after(question.rows, report.decision),
+                question.rows.expiry);
   const auto& backups = report.decision.backups;
   for (auto verdict = backups.rbegin(); verdict != backups.rend(); ++verdict) {
     if (!verdict->is_kept()) remove_backup(storage, cluster, verdict->backup->id);
@@ -192,7 +212,7 @@ int apply_policy(const Session& session, const ExpireOptions& options, AuditReco
     question.request.also_recorded = recorded;
     question.request.is_current = cluster.key == clusters.back().key;
     require_manifests(question);
-    ExpireReport report{.cluster = cluster, .decision = decide(*storage, question)};
+    ExpireReport report{.cluster = cluster, .decision = decide(session, *storage, question)};
     if (!options.dry_run) {
       report.unfinished = remove_unfinished_backups(*storage, cluster.key,
                                                     trusted_now(recorded, question.request.now));
@@ -219,7 +239,7 @@ int remove_one(const Session& session, const ExpireOptions& options, AuditRecord
   {
     Question question = ask(session, *storage, cluster);
     question.request.is_current = cluster.key == clusters_of_name(session, *storage).back().key;
-    read_references(*storage, question, options.backup);
+    find_broken_backups(session, *storage, question, options.backup);
     if (const auto reason = why_not_removable(question.rows, question.request, options.backup)) {
       throw Error({.kind = ErrorKind::kUsage,
                    .message = fmt::format("backup {} is not removed: {}", options.backup, *reason),
@@ -229,7 +249,8 @@ int remove_one(const Session& session, const ExpireOptions& options, AuditRecord
     }
   }
   if (!options.dry_run) {
-    record_expiry(*storage, cluster, {}, options.backup);
+    const Expiry before = read_expiry(*storage, cluster.key);
+    record_expiry(*storage, cluster, join(before, {.backups = {options.backup}}), before);
     remove_backup(*storage, cluster, options.backup);
     update_catalog(session, *storage);
   }

@@ -1,5 +1,6 @@
 #include "pitr/init.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <dirent.h>
@@ -43,9 +44,13 @@ void make_owned_directory(const std::string& path, const std::string& data_direc
   }
 }
 
-void refuse_other_identifier(Storage& storage, const ClusterKey& key, bool upgraded) {
+// The record's time: later than those of the name's other system identifiers, whatever the clock
+// said then or says now. The latest one is the living cluster.
+Instant follow_other_identifiers(Storage& storage, const ClusterKey& key, bool upgraded) {
+  Instant at = now();
   for (const ClusterRecord& record : list_clusters(storage)) {
     if (record.key.name != key.name || record.key == key) continue;
+    at = std::max(at, record.created_at + std::chrono::microseconds(1));
     if (upgraded) continue;
     throw Error(
         {.kind = ErrorKind::kMismatch,
@@ -55,6 +60,7 @@ void refuse_other_identifier(Storage& storage, const ClusterKey& key, bool upgra
                                record.key.system_identifier, key.system_identifier),
          .hint = "Choose another cluster.name. After pg_upgrade run: pitr init --upgraded"});
   }
+  return at;
 }
 
 }  // namespace
@@ -78,9 +84,9 @@ int run_init(Session& session, const InitOptions& options) {
   const auto storage = open_storage(config);
   const ClusterKey key{.name = config.cluster.name,
                        .system_identifier = control.cluster.system_identifier};
-  refuse_other_identifier(*storage, key, options.upgraded);
+  const Instant created_at = follow_other_identifiers(*storage, key, options.upgraded);
   const bool existed = storage->open(cluster_record_key(key)) != nullptr;
-  const ClusterRecord record{.key = key, .identity = control.cluster, .created_at = now()};
+  const ClusterRecord record{.key = key, .identity = control.cluster, .created_at = created_at};
   create_cluster_record(*storage, record);
   store_missing_history_files(*storage, record, config.cluster.data_directory);
 

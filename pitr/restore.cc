@@ -189,7 +189,7 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
 
   record.did["backup"] = plan.backup->id;
   record.did["timeline"] = plan.timeline;
-  RestoreHold hold(session, *storage, cluster, *plan.backup);
+  RestoreHold hold(session, *storage, rows, *plan.backup);
   const RestoredDirectory restored = restore_planned(session, options, *storage, rows, plan);
   hold.leave_to_recovery();
   record.did["bytes"] = restored.counts.bytes;

@@ -38,9 +38,9 @@ class AsOwnerOf {
 
 }  // namespace
 
-RestoreHold::RestoreHold(const Session& session, Storage& storage, const ClusterRecord& cluster,
+RestoreHold::RestoreHold(const Session& session, Storage& storage, const ClusterRows& rows,
                          const BackupSummary& backup, const std::string& command)
-    : session_(session), storage_(storage), cluster_(cluster), backup_(backup) {
+    : session_(session), storage_(storage), cluster_(rows.cluster), backup_(backup) {
   try {
     name_ = place(command, std::nullopt);
   } catch (const Error& error) {
@@ -49,13 +49,13 @@ RestoreHold::RestoreHold(const Session& session, Storage& storage, const Cluster
     return;
   }
   try {
-    wait_for_expire(session, storage, cluster.key);
+    wait_for_expire(session, storage, cluster_.key);
   } catch (const Error& error) {
     // A damaged hold keeps pitr expire from removing anything: no reason not to restore.
     if (error.report().kind != ErrorKind::kCorrupt) throw;
     log_warning(error.what());
   }
-  require_backup();
+  require_nothing_removed(rows.expiry);
 }
 
 RestoreHold::~RestoreHold() {
@@ -76,21 +76,23 @@ std::string RestoreHold::place(const std::string& command, std::optional<Instant
   return place_hold(storage_, cluster_, std::move(hold));
 }
 
-// Removed between the plan and the hold?
-void RestoreHold::require_backup() const {
-  const SegmentName first =
-      SegmentName::containing(backup_.timeline, backup_.start_lsn, cluster_.identity.segment_size);
-  const std::string segment = wal_key(cluster_.key, *WalFileName::parse(first.to_string()));
-  const bool is_gone = !storage_.open(backup_manifest_key(cluster_.key, backup_.id));
-  const bool is_expired = !storage_.open(segment) &&
-                          read_expiry(storage_, cluster_.key)
-                              .covers(first.timeline, first.number(cluster_.identity.segment_size),
-                                      first.number(cluster_.identity.segment_size));
-  if (!is_gone && !is_expired) return;
-  throw Error(
-      {.kind = ErrorKind::kSystem,
-       .message = fmt::format("backup \"{}\" was removed by pitr expire just now", backup_.id),
-       .hint = "Run the same command again: it plans with what is left."});
+// Between the plan and the hold. It may have been nothing that the plan needs: it is made anew
+// then.
+void RestoreHold::require_nothing_removed(const Expiry& planned_after) const {
+  Expiry now_recorded = planned_after;
+  try {
+    now_recorded = read_expiry(storage_, cluster_.key);
+  } catch (const Error& error) {
+    if (error.report().kind != ErrorKind::kCorrupt) throw;
+    log_warning(error.what());
+  }
+  if (now_recorded == planned_after &&
+      storage_.open(backup_manifest_key(cluster_.key, backup_.id))) {
+    return;
+  }
+  throw Error({.kind = ErrorKind::kSystem,
+               .message = "pitr expire has removed something since this restore was planned",
+               .hint = "Run the same command again: it plans with what is left."});
 }
 
 void RestoreHold::leave_to_recovery() {

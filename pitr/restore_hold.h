@@ -3,17 +3,17 @@
 
 #include <string>
 
-#include "catalog/backup_summary.h"
+#include "catalog/cluster_rows.h"
 #include "pitr/session.h"
 
 namespace pitr {
 
 class RestoreHold {
  public:
-  // Places the hold, waits until nobody removes anything, and makes sure that what was planned is
-  // there still; throws kSystem where it is not. A repository that cannot be written is a warning.
-  // `command` is how others will name this one.
-  RestoreHold(const Session& session, Storage& storage, const ClusterRecord& cluster,
+  // Places the hold, waits until nobody removes anything, and makes sure that nothing was removed
+  // since the rows were read, of which `backup` was planned; throws kSystem where something was. A
+  // repository that cannot be written is a warning. `command` is how others will name this one.
+  RestoreHold(const Session& session, Storage& storage, const ClusterRows& rows,
               const BackupSummary& backup, const std::string& command = "restore");
   RestoreHold(const RestoreHold&) = delete;
   RestoreHold& operator=(const RestoreHold&) = delete;
@@ -26,7 +26,7 @@ class RestoreHold {
 
  private:
   std::string place(const std::string& command, std::optional<Instant> until) const;
-  void require_backup() const;
+  void require_nothing_removed(const Expiry& planned_after) const;
 
   const Session& session_;
   Storage& storage_;

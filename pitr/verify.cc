@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "pitr/audit_log.h"
+#include "pitr/known_damage.h"
 #include "pitr/progress.h"
 #include "pitr/verification.h"
 
@@ -140,6 +141,7 @@ VerifyProgress verify_cluster(const Session& session, const VerifyOptions& optio
     file.save(progress);
     shown.show(progress.bytes);
   });
+  note_damage(session.config.state.directory, cluster.key, scope_of(options), progress.findings);
   file.remove();
   return progress;
 }

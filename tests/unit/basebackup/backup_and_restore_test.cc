@@ -523,4 +523,49 @@ TEST_CASE("a backup of another host lives while it stores something, however lon
   CHECK_FALSE(places.storage->open(backup_object_key(kMain.key, id, "bundle-00000001")));
 }
 
+TEST_CASE("damage in what another host left unfinished keeps nobody waiting for ever",
+          "[basebackup]") {
+  const bool owner_is_damaged = GENERATE(false, true);
+  Places places;
+  const Instant begun = now() - std::chrono::days(3);
+  const std::string id = make_unique_name(begun);
+  ProcessIdentity foreign = ProcessIdentity::self();
+  foreign.host += "x";
+  for (const std::string name : {"owner", "bundle-00000001"}) {
+    const std::string key = backup_object_key(kMain.key, id, name);
+    REQUIRE(store_text(*places.storage, key,
+                       {.kind = FileKind::kBackupSideFile,
+                        .name = id + "/" + name,
+                        .cluster_name = kMain.key.name,
+                        .cluster = kMain.identity,
+                        .created_at = begun},
+                       foreign.to_string()));
+    if (owner_is_damaged == (name == "owner"))
+      testing::write_file(places.all / ("repository/" + key), testing::bytes_of("half"));
+  }
+  const auto running =
+      find_running_backup(*places.storage, kMain.key, begun + std::chrono::days(6));
+  REQUIRE(running);
+  CHECK_THAT(*running, Catch::Contains(backup_data_folder(kMain.key, id)));
+  CHECK_FALSE(find_running_backup(*places.storage, kMain.key, begun + std::chrono::days(8)));
+  CHECK(remove_unfinished_backups(*places.storage, kMain.key, begun + std::chrono::days(8)) ==
+        std::vector<std::string>{id});
+}
+
+TEST_CASE("what a published backup lies in is looked at without reading it", "[basebackup]") {
+  Places places;
+  put(places.data + "/base/1/1260", large_bytes(kLargestBundledFile + 1));
+  places.back_up(places.plan());
+  CHECK(holdings_of(*places.storage, kMain.key, places.summary).problem.empty());
+  const std::string purpose = GENERATE("bundle", "chunk");
+  const std::string object = first_object(places, purpose);
+  if (GENERATE(false, true)) {
+    fs::remove(object);
+  } else {
+    fs::resize_file(object, fs::file_size(object) / 2);
+  }
+  CHECK_THAT(holdings_of(*places.storage, kMain.key, places.summary).problem,
+             Catch::Contains(purpose));
+}
+
 }  // namespace pitr

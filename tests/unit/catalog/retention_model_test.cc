@@ -47,6 +47,7 @@ class History {
       if (random_.once_in(3)) take_backup();
       if (random_.once_in(12) && segment_ > 3) fork();
       if (random_.once_in(8) && !wal_.rows.backups.empty()) pin();
+      if (random_.once_in(6)) use();
       if (random_.once_in(5)) expire();
     }
     expire();
@@ -98,6 +99,15 @@ class History {
         {.backup = backups[random_.below(static_cast<unsigned>(backups.size()))].id,
          .with_wal = random_.once_in(2)});
     if (request_.pins.size() > 2) request_.pins.erase(request_.pins.begin());
+  }
+
+  // A restore reads a backup until the next one begins.
+  void use() {
+    const auto& backups = wal_.rows.backups;
+    request_.uses.clear();
+    if (backups.empty() || random_.once_in(3)) return;
+    request_.uses.push_back(
+        {.backup = backups[random_.below(static_cast<unsigned>(backups.size()))].id, .by = "x"});
   }
 
   RetentionPolicy any_policy() {
@@ -158,8 +168,7 @@ class History {
   }
 
   void apply(const RetentionDecision& decision, const std::vector<std::string>& kept) {
-    const std::vector<SegmentRange> ranges = expired_ranges(decision);
-    wal_.rows.expiry = join(wal_.rows.expiry, {.wal = ranges});
+    wal_.rows.expiry = expiry_after(wal_.all(), decision);
     for (const ExpiredWal& expired : decision.wal) {
       std::erase_if(wal_.segments, [&](const SegmentRow& row) {
         const std::uint64_t number = row.name.number(testing::k1MiB);

@@ -568,7 +568,49 @@ TEST_CASE("what was removed is recorded up to what stays", "[catalog]") {
   request.policy.daily = 2;
   const RetentionDecision decision = decide_retention(world.wal.all(), request);
   CHECK(expired_in(decision) == "1:1-17");
-  CHECK(expired_ranges(decision) == std::vector<SegmentRange>{{1, 0, 17}});
+  CHECK(expiry_after(world.wal.all(), decision).wal == std::vector<SegmentRange>{{1, 0, 17}});
+}
+
+TEST_CASE("what went stays recorded when something wants it again, but for what is stored",
+          "[catalog]") {
+  World world;
+  RetentionRequest request;
+  usual(world, request);
+  std::erase_if(world.wal.segments, [](const SegmentRow& row) {
+    return row.name.segment >= 6 && row.name.segment <= 15 && row.name.segment != 10;
+  });
+  world.wal.rows.expiry = {.wal = {{1, 5, 15}}, .backups = {"b6", "b4"}};
+  request.policy.daily = 1;
+  request.uses = {{.backup = "b4", .by = "pitr restore, process 1 on h"}};
+  const Expiry expiry = expiry_after(world.wal.all(), decide_retention(world.wal.all(), request));
+  CHECK(expiry.wal == std::vector<SegmentRange>{{1, 0, 3}, {1, 6, 9}, {1, 11, 15}});
+  CHECK(expiry.covers_backup("b6"));
+  CHECK_FALSE(expiry.covers_backup("b4"));
+}
+
+TEST_CASE("a backup that cannot be restored is not the newest, and not the last", "[catalog]") {
+  World world;
+  RetentionRequest request;
+  usual(world, request);
+  request.policy.backups = 1;
+  request.broken = {"b20", "b18"};
+  const RetentionDecision decision = decide_retention(world.wal.all(), request);
+  CHECK(decision.find("b16")->reasons.front() == "the newest usable backup");
+  CHECK(decision.find("b16")->keeps_wal);
+  CHECK_FALSE(decision.find("b14")->is_kept());
+  request.broken.clear();
+  for (const BackupSummary& backup : world.wal.rows.backups) {
+    if (backup.id != "b16") request.broken.insert(backup.id);
+  }
+  CHECK(why_not_removable(world.wal.all(), request, "b16") == "it is the last usable backup");
+}
+
+TEST_CASE("a log that takes weeks to fill is no silence", "[catalog]") {
+  World world;
+  world.days(1, 40);
+  world.backup(2);
+  const std::vector<Instant> recorded = recorded_moments(world.wal.all());
+  CHECK(begin_of_days(recorded, at(noon(41)), 14) == at(noon(27)));
 }
 
 TEST_CASE("one backup may go by its id unless something needs it", "[catalog]") {

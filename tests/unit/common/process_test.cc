@@ -94,6 +94,11 @@ TEST_CASE("a process of another host or container is never taken for dead", "[co
   ProcessIdentity contained = dead;
   contained.pid_namespace += 1;
   CHECK_FALSE(contained.is_dead());
+  ProcessIdentity of_the_same_name = dead;
+  of_the_same_name.machine = "00000000";
+  CHECK_FALSE(of_the_same_name.is_dead());
+  CHECK(ProcessIdentity::parse(of_the_same_name.to_string())->machine == "00000000");
+  CHECK(ProcessIdentity::parse(dead.to_string())->machine == dead.machine);
 }
 
 TEST_CASE("a number that stands for many processes signals none and is not dead", "[common]") {
