@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "catalog/wal_contents.h"
+#include "catalog/wal_path.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "io/file.h"
@@ -81,17 +82,6 @@ void for_each_rescued(const ClusterRows& rows, const Visit& visit) {
       }
     }
   }
-}
-
-// The first whole segment from `name` on that is stored and not rescued.
-std::optional<SegmentName> stored_after(const ClusterRows& rows, SegmentName name) {
-  const SegmentSize size = rows.cluster.identity.segment_size;
-  while (const auto next = rows.wal.next_stored(name)) {
-    const RowPointer row = rows.wal.find_whole(*next);
-    if (row && !is_rescued(*row)) return next;
-    name = next->next(size);
-  }
-  return std::nullopt;
 }
 
 void add_history(ClusterRows& rows, const std::string& path, const WalFileName& name) {
@@ -190,14 +180,10 @@ void refuse_shadowed_wal(const ClusterRows& rows) {
                  .hint = fmt::format("Run: pitr push --from {}", parent_directory(row.key))});
   };
   for_each_rescued(rows, [&](const SegmentRow& row) {
-    const SegmentSize size = rows.cluster.identity.segment_size;
-    if (const auto later = stored_after(rows, row.name.next(size))) {
-      refuse(row, later->to_string());
-    }
-    for (const SegmentRow& other : rows.wal.load(row.name.timeline, row.name.log)->beginnings) {
-      if (!is_rescued(other) && other.name == row.name)
-        refuse(row, std::string(last_part(other.key)));
-    }
+    const auto later =
+        later_wal(rows, row.name, [](const SegmentRow& other) { return !is_rescued(other); });
+    if (later) refuse(row, later->to_string());
+    // A stored beginning of the same segment is no matter: pitr-restore gives whichever is longer.
   });
 }
 

@@ -316,6 +316,9 @@ std::string wal_put_aside_before(const std::string& directory) {
 }
 
 std::string name_for_old_wal(const std::string& directory) {
+  // What a link leads to stays where it is.
+  const std::string wal = directory + "/pg_wal";
+  if (fs::is_symlink(wal) && fs::is_directory(wal)) return resolve_path(wal);
   std::string stamp = to_utc_text(now()).substr(0, 19);
   std::erase_if(stamp, [](char c) { return c == '-' || c == ':'; });
   return fmt::format("{}.pg_wal-{}Z", directory, stamp);
@@ -324,14 +327,15 @@ std::string name_for_old_wal(const std::string& directory) {
 std::string put_old_wal_aside(Storage& storage, const ClusterRecord& cluster,
                               const std::string& directory, const std::string& aside) {
   const std::string wal = directory + "/pg_wal";
-  const bool moved_before = exists(aside);
-  if (!exists(wal)) return moved_before ? aside : "";
   if (fs::is_symlink(wal)) {
     log_info(fmt::format("pg_wal was a link to \"{}\": the link goes, what lies there stays",
                          fs::read_symlink(wal).string()));
+    const bool is_aside = resolve_path(wal) == aside;
     if (unlink(wal.c_str()) != 0) throw_file_error("remove link", wal, errno);
-    return moved_before ? aside : "";
+    return exists(aside) && !is_aside ? aside : "";
   }
+  const bool moved_before = exists(aside);
+  if (!exists(wal)) return moved_before ? aside : "";
   if (moved_before || repository_holds_all(storage, cluster, wal)) {
     std::error_code error;
     fs::remove_all(wal, error);

@@ -50,7 +50,7 @@ void check_old_wal_can_move(const std::string& directory);
 // Where an interrupted restore of this directory has put the WAL that lay there; empty: nowhere.
 std::string wal_put_aside_before(const std::string& directory);
 
-// DIR.pg_wal-<UTC>
+// DIR.pg_wal-<UTC>; where pg_wal is a link, what it leads to: that stays where it is.
 std::string name_for_old_wal(const std::string& directory);
 
 // The newest commits of a crashed server may exist only in its pg_wal: it is removed only when the

@@ -66,6 +66,81 @@ std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) 
   return gaps;
 }
 
+namespace {
+
+// Whether retention has removed all of it: up to a fork from one timeline, then from the other.
+bool is_expired(const ClusterRows& rows, const SegmentName& first, const SegmentName& behind) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  const std::uint64_t end = std::max(behind.number(size), first.number(size) + 1);
+  for (std::uint64_t number = first.number(size); number < end; ++number) {
+    if (!rows.expiry.covers(first.timeline, number, number) &&
+        !rows.expiry.covers(behind.timeline, number, number)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// One from `from` on, of its timeline, that counts.
+std::optional<SegmentName> any_stored(const ClusterRows& rows, const SegmentName& from,
+                                      const std::function<bool(const SegmentRow& row)>& counts) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  for (const LogSummary& log : rows.wal.logs()) {
+    if (log.timeline != from.timeline || log.log < from.log) continue;
+    const auto loaded = rows.wal.load(log.timeline, log.log);
+    for (const auto* list : {&loaded->segments, &loaded->beginnings}) {
+      for (const SegmentRow& row : *list) {
+        if (row.name.number(size) >= from.number(size) && counts(row)) return row.name;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<SegmentGap> find_gaps_at_forks(const ClusterRows& rows, TimelineId timeline) {
+  const auto stretches = timeline_path(rows, timeline);
+  if (!stretches || stretches->size() < 2) return {};
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  std::vector<SegmentGap> gaps;
+  TimelineWal wal(rows, *stretches);
+  for (const BackupSummary& backup : rows.backups) {
+    if (!is_on_path(backup, *stretches)) continue;
+    const WalPath path = wal.from(backup.start_lsn);
+    if (path.is_damaged() || !path.behind_gap()) continue;
+    const SegmentName& missing = path.missing();
+    const SegmentName& behind = *path.behind_gap();
+    if (missing.timeline == behind.timeline || is_expired(rows, missing, behind)) continue;
+    const bool is_known = std::any_of(gaps.begin(), gaps.end(),
+                                      [&](const SegmentGap& gap) { return gap.before == behind; });
+    if (is_known) continue;
+    const std::uint64_t number = missing.number(size);
+    gaps.push_back({.after = SegmentName::containing(missing.timeline, (number - 1) * size, size),
+                    .before = behind,
+                    .missing = std::max(behind.number(size), number + 1) - number});
+  }
+  return gaps;
+}
+
+std::optional<SegmentName> later_wal(const ClusterRows& rows, const SegmentName& segment,
+                                     const std::function<bool(const SegmentRow& row)>& counts) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  auto later = any_stored(rows, segment.next(size), counts);
+  const Lsn end = segment.start(size) + size;
+  for (const HistoryFile& history : rows.histories) {
+    if (later) break;
+    const auto path = timeline_path(rows, history.timeline);
+    if (!path || history.timeline == segment.timeline) continue;
+    const bool forked_behind =
+        std::any_of(path->begin(), path->end(), [&](const TimelineStretch& stretch) {
+          return stretch.timeline == segment.timeline && stretch.begin < end && stretch.end >= end;
+        });
+    if (forked_behind) later = any_stored(rows, {history.timeline, 0, 0}, counts);
+  }
+  return later;
+}
+
 WalPath::WalPath(const ClusterRows& rows, std::shared_ptr<const UnbrokenWal> wal, Lsn start)
     : rows_(&rows), wal_(std::move(wal)), start_(start) {}
 
@@ -330,6 +405,8 @@ class WalFollower {
       wal_.behind_gap =
           rows_.wal.next_stored(SegmentName::containing(stretch.timeline, stretch.begin, size_));
     }
+    if (wal_.behind_gap) return;
+    wal_.behind_gap = later_wal(rows_, wal_.missing, [](const SegmentRow&) { return true; });
   }
 
   void append(PathPiece piece) {

@@ -31,6 +31,15 @@ struct SegmentGap {
 };
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline);
 
+// Gaps where the path to a timeline changes from one timeline to the next, seen from each backup.
+std::vector<SegmentGap> find_gaps_at_forks(const ClusterRows& rows, TimelineId timeline);
+
+// Some WAL that keeps pitr-restore from calling a segment absent: a later segment of its timeline,
+// or the beginning of one, or WAL of a timeline that forked off behind it. Rows that `counts` says
+// no to do not count.
+std::optional<SegmentName> later_wal(const ClusterRows& rows, const SegmentName& segment,
+                                     const std::function<bool(const SegmentRow& row)>& counts);
+
 // One segment of the path. Records before `begin` or from `end` on are not replayed from it.
 struct PathSegment {
   RowPointer row;
@@ -57,7 +66,8 @@ struct PathPiece {
 struct UnbrokenWal {
   std::vector<TimelineStretch> stretches;
   std::vector<PathPiece> pieces;
-  // The first segment that is missing, and whether later WAL of the path is stored behind it.
+  // The first segment that is missing, and some WAL that goes on from it: of the path, or else what
+  // later_wal() finds.
   SegmentName missing;
   std::optional<SegmentName> behind_gap;
   bool damaged = false;  // `missing` is stored, and recovery cannot enter it

@@ -49,9 +49,11 @@ ObservedTimeline observe_timeline(const ClusterRows& rows, TimelineId id,
     timeline.segments += log.segments;
     timeline.stored_bytes += log.stored_bytes;
   }
-  for (const SegmentGap& gap : find_gaps(rows, id)) {
-    ++timeline.gaps;
-    timeline.missing_segments += gap.missing;
+  for (const auto& gaps : {find_gaps(rows, id), find_gaps_at_forks(rows, id)}) {
+    for (const SegmentGap& gap : gaps) {
+      ++timeline.gaps;
+      timeline.missing_segments += gap.missing;
+    }
   }
   add_window(timeline, windows);
   return timeline;

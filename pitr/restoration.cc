@@ -80,7 +80,10 @@ class Restoration {
                      .repository = resolve_path(repository_path(session.config)),
                      .system_identifier = rows.cluster.key.system_identifier,
                      .delta = options.delta},
-        config_folder_(destination_.directory + ".config") {}
+        config_folder_(destination_.directory + ".config") {
+    // Now: later pg_wal is another folder.
+    if (!options.wal_from.empty()) rescued_ = rescued_folder(options);
+  }
 
   void run() {
     prepare();
@@ -107,8 +110,15 @@ class Restoration {
             : "");
     if (!aside_.empty()) {
       text += fmt::format(
-          "The WAL that lay there was moved to \"{}\": the repository does not hold all of it.\n",
+          "The WAL that lay there is in \"{}\" now: the repository may not hold all of it.\n",
           aside_);
+    }
+    if (rescued_segments_ > 0) {
+      text += fmt::format(
+          "The repository still lacks the rescued WAL, which older base backups need, too:\n"
+          "  pitr {}push --from {}\n",
+          session_.config.path.empty() ? "" : "--config " + session_.config.path + " ",
+          rescued_at_);
     }
     text += "Start the server with:\n  " + start_command() + "\n";
     if (!settings_.turn_archiving_off && !is_configured_directory()) {
@@ -267,13 +277,14 @@ class Restoration {
 
   void place_rescued_files() {
     const std::string own_wal = destination_.directory + "/pg_wal";
-    std::string folder = rescued_folder(options_);
+    std::string folder = rescued_;
     if (folder == own_wal && !aside_.empty()) folder = aside_;
     if (folder == own_wal) return;  // the repository held everything that lay there
-    const std::size_t count = place_rescued_wal(
+    rescued_at_ = folder;
+    rescued_segments_ = place_rescued_wal(
         rows_, folder, request_.wal_directory.empty() ? own_wal : request_.wal_directory,
         request_.owner);
-    log_info(fmt::format("{} rescued segments were placed in pg_wal", count));
+    log_info(fmt::format("{} rescued segments were placed in pg_wal", rescued_segments_));
   }
 
   void write_configuration() {
@@ -300,6 +311,9 @@ class Restoration {
   const RecoveryPlan& plan_;
   DestinationRequest destination_;
   std::string config_folder_;
+  std::string rescued_;     // with --wal-from: where that WAL lies
+  std::string rescued_at_;  // where it lies once it was placed
+  std::size_t rescued_segments_ = 0;
   RestoreBackupRequest request_;
   RecoverySettings settings_;
   RestoreCounts counts_;
@@ -322,11 +336,17 @@ std::string choose_action(const RestoreOptions& options, const RecoveryTarget& w
 }
 
 std::string rescued_folder(const RestoreOptions& options) {
-  std::string folder = resolve_path(options.wal_from);
+  const std::string folder = resolve_path(options.wal_from);
   if (options.to.empty()) return folder;
   const std::string directory = resolve_path(options.to);
-  if (folder != directory + "/pg_wal") return folder;
-  const std::string moved = wal_put_aside_before(directory);
+  std::string named = options.wal_from;
+  while (named.size() > 1 && named.ends_with('/'))
+    named.pop_back();
+  // Also where it is a link, of the origin or of a restore that did not come to its end.
+  const bool is_own =
+      folder == directory + "/pg_wal" ||
+      (last_part(named) == "pg_wal" && resolve_path(parent_directory(named)) == directory);
+  const std::string moved = is_own ? wal_put_aside_before(directory) : "";
   return moved.empty() ? folder : moved;
 }
 

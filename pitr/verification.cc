@@ -304,29 +304,10 @@ void Verification::find_all_gaps() {
     for (const SegmentGap& gap : find_gaps(rows_, timeline)) {
       add_gap(gap.after.next(cluster_.identity.segment_size), gap.before);
     }
-    const auto stretches = timeline_path(rows_, timeline);
-    if (!stretches) continue;
-    TimelineWal wal(rows_, *stretches);
-    for (const BackupSummary& backup : rows_.backups) {
-      if (!is_on_path(backup, *stretches)) continue;
-      const WalPath path = wal.from(backup.start_lsn);
-      if (path.is_damaged() || !path.behind_gap()) continue;
-      add_gap(path.missing(), *path.behind_gap());
+    for (const SegmentGap& gap : find_gaps_at_forks(rows_, timeline)) {
+      add_gap(gap.after.next(cluster_.identity.segment_size), gap.before);
     }
   }
-}
-
-// Whether retention has removed all of it: up to a fork from one timeline, then from the other.
-bool Verification::is_expired(const SegmentName& first, const SegmentName& behind) const {
-  const SegmentSize size = cluster_.identity.segment_size;
-  const std::uint64_t end = std::max(behind.number(size), first.number(size) + 1);
-  for (std::uint64_t number = first.number(size); number < end; ++number) {
-    if (!rows_.expiry.covers(first.timeline, number, number) &&
-        !rows_.expiry.covers(behind.timeline, number, number)) {
-      return false;
-    }
-  }
-  return true;
 }
 
 void Verification::add_gap(const SegmentName& first, const SegmentName& behind) {
@@ -334,7 +315,6 @@ void Verification::add_gap(const SegmentName& first, const SegmentName& behind) 
   // Archived between the listing of one folder and that of the next.
   const std::string key = wal_key(cluster_.key, *WalFileName::parse(first.to_string()));
   if (storage_.open(key)) return;
-  if (is_expired(first, behind)) return;
   const Lsn begin = first.start(size);
   const Lsn end = std::max(behind.start(size), begin + size);
   const std::uint64_t missing = (end - begin) / size;

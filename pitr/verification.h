@@ -50,7 +50,6 @@ class Verification {
   void find_lost_manifests(const std::set<std::string>& published);
   void verify_continuity();
   void find_all_gaps();
-  bool is_expired(const SegmentName& first, const SegmentName& behind) const;
   void add_gap(const SegmentName& first, const SegmentName& behind);
   void find_damaged_records();
   void find_missing_histories();

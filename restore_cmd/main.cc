@@ -122,7 +122,8 @@ RestoreAnswer ask_repository(const Call& call) {
   const RestoreRequest request{.name = call.name,
                                .destination = call.destination,
                                .cluster = cluster,
-                               .jobs = call.config.restore.jobs};
+                               .jobs = call.config.restore.jobs,
+                               .standby = call.standby};
   RestoreAnswer answer = restore_file(request, *storage);
   if (call.standby) cache_of(call).clear_unreachable();
   if (call.name.kind == WalFileKind::kHistory) {
@@ -139,8 +140,8 @@ ErrorReport gap_report(const Call& call, const RestoreAnswer& answer) {
   return {.kind = ErrorKind::kFinding,
           .message = fmt::format("gap: {} missing, {} present", call.name.text, answer.present),
           .detail =
-              "A later segment of the same timeline is stored, so this is not the end of the "
-              "WAL. Ending recovery here would lose what was committed later.",
+              "Later WAL is stored, so this is not the end of it. Ending recovery here would lose "
+              "what was committed later.",
           .hint = "If the segment still exists anywhere, archive it with: pitr push --from DIR"};
 }
 

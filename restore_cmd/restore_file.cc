@@ -15,6 +15,7 @@
 #include "io/file.h"
 #include "wal/control_file.h"
 #include "wal/segment_index.h"
+#include "wal/timeline_history.h"
 
 namespace pitr {
 
@@ -178,6 +179,41 @@ Neighbours look_around(const RestoreRequest& request, Storage& storage) {
   return neighbours;
 }
 
+// Timelines that forked off behind the wanted segment: their WAL goes on from it, and a recovery to
+// one of them asks for it here. The first segment that is stored of such a timeline; empty: none.
+std::string later_on_another_timeline(const RestoreRequest& request, Storage& storage) {
+  const SegmentName& wanted = request.name.segment;
+  const Lsn end =
+      wanted.start(request.cluster.identity.segment_size) + request.cluster.identity.segment_size;
+  std::vector<std::string> keys;
+  storage.list(history_folder(request.cluster.key), "", [&](const std::string& key) {
+    keys.push_back(key);
+    return true;
+  });
+  for (const std::string& key : keys) {
+    const auto name = WalFileName::parse(last_part(key));
+    if (!name || name->segment.timeline == wanted.timeline) continue;
+    const auto text = fetch_text(storage, key, request.cluster.key, last_part(key));
+    if (!text) continue;
+    const auto path = parse_timeline_history(name->segment.timeline, *text);
+    const bool forked_behind =
+        std::any_of(path.begin(), path.end(), [&](const TimelineStretch& stretch) {
+          return stretch.timeline == wanted.timeline && stretch.begin < end && stretch.end >= end;
+        });
+    if (!forked_behind) continue;
+    std::string later;
+    storage.list(timeline_folder(request.cluster.key, name->segment.timeline), "",
+                 [&](const std::string& found) {
+                   const auto stored = parse_wal_key(found);
+                   if (!stored || stored->kind == StoredWalName::Kind::kBackupHistory) return true;
+                   later = last_part(found);
+                   return false;
+                 });
+    if (!later.empty()) return later;
+  }
+  return {};
+}
+
 // How many bytes a tail holds, by its key; nothing for a partial segment.
 std::optional<std::uint64_t> length_of_beginning(std::string_view key) {
   constexpr std::string_view kTail = ".tail-";
@@ -287,6 +323,10 @@ RestoreAnswer restore_file(const RestoreRequest& request, Storage& storage) {
   const Neighbours neighbours = look_around(request, storage);
   if (!neighbours.later.empty()) {
     return {.outcome = RestoreOutcome::kGap, .present = neighbours.later};
+  }
+  if (!request.standby) {
+    std::string later = later_on_another_timeline(request, storage);
+    if (!later.empty()) return {.outcome = RestoreOutcome::kGap, .present = std::move(later)};
   }
   const auto beginning = longest_beginning(request, storage, neighbours.beginnings);
   if (beginning && has_as_much_in_place(request, beginning->end)) {

@@ -14,12 +14,15 @@ struct RestoreRequest {
   std::string destination;
   ClusterRecord cluster;
   unsigned jobs = 1;
+  // A standby goes on asking, and may get what is missing from its primary: to it "absent" is
+  // harmless where another timeline has forked off later.
+  bool standby = false;
 };
 
 enum class RestoreOutcome {
   kRestored,  // the complete, verified file is at the destination
-  kAbsent,    // certainly not stored, and no later segment of its timeline is
-  kGap,       // not stored, but a later segment of its timeline is
+  kAbsent,    // certainly not stored, and no later WAL is
+  kGap,       // not stored, but a later segment is, of its timeline or of one that forked off later
 };
 
 struct RestoreAnswer {

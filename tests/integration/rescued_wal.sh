@@ -71,6 +71,7 @@ story "the same with pg_wal moved away first, as an operator would"
 as_crashed
 mv "$WORK/main/data/pg_wal" "$WORK/rescued"
 expect_status 0 pitr main restore --delta --to "$WORK/main/data" --wal-from "$WORK/rescued"
+expect_output "^  pitr --config .* push --from $WORK/rescued$"
 expect_verified main
 expect_rows 1800
 
@@ -89,9 +90,18 @@ killed_at() {
     "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" restore --delta --to "$WORK/main/data" \
     --wal-from "$WORK/main/data/pg_wal" >"$OUT" 2>"$ERR"
 }
-for call in "unlink 1" "rename 1" "mkdirat 5" "fchmod 50" "syncfs 1" "fsync 8"; do
+# as_crashed_linked: the same, of a server made by initdb --waldir.
+as_crashed_linked() {
+  as_crashed
+  rm -rf "$WORK/elsewhere"
+  mv "$WORK/main/data/pg_wal" "$WORK/elsewhere"
+  ln -s "$WORK/elsewhere" "$WORK/main/data/pg_wal"
+}
+for call in "unlink 1" "rename 1" "mkdirat 5" "fchmod 50" "syncfs 1" "fsync 8" \
+  "unlink 1 linked" "fchmod 50 linked" "syncfs 1 linked"; do
   strace -o /dev/null true 2>/dev/null || break
-  read -r name number <<<"$call"
+  read -r name number linked <<<"$call"
+  [[ -z $linked ]] || as_crashed_linked
   { killed_at "$name" "$number" || true; } 2>/dev/null
   # Either it goes on with the WAL that was moved aside, or it says where that lies now.
   status=0
@@ -105,9 +115,20 @@ for call in "unlink 1" "rename 1" "mkdirat 5" "fchmod 50" "syncfs 1" "fsync 8"; 
     expect_error "^ERROR: "
     expect_error "data\.pg_wal-"
   fi
-  kept=$(find "$WORK/main" -path "*pg_wal*/$half" | head -n 1)
+  kept=$(find "$WORK/main" ${linked:+"$WORK/elsewhere"} -name "$half" | head -n 1)
   [[ -n $kept ]] || fail "killed at $call: the rescued WAL is gone"
   as_crashed
+done
+
+story "pg_wal was a link, to a folder that stays as it is"
+for to in "" "$WORK/new_wal"; do
+  as_crashed_linked
+  remember_folder "$WORK/elsewhere"
+  expect_status 0 pitr main restore --delta --to "$WORK/main/data" --wal-from "$WORK/main/data/pg_wal" \
+    ${to:+--waldir "$to"}
+  expect_folder_unchanged "$WORK/elsewhere"
+  expect_verified main
+  expect_rows 1800
 done
 
 story "push archives the folder; a second call changes nothing"
@@ -151,8 +172,10 @@ expect_status 1 pitr main push --from "$WORK/alone" --json
 expect_equal "['00000002.history']" "$(json "$OUT" 'd["refused"]')" "refused"
 expect_error "^ERROR: .*00000002.history.* does not say whose it is"
 
-story "after a push a restore needs no --wal-from, but for the half segment's tail"
+story "after a push a restore needs no --wal-from, but for the half segment's tail; it may still have it"
 rm -rf "$WORK/copy"
+expect_status 0 pitr main restore --dry-run --json --wal-from "$WORK/rescued"
+expect_equal "$half" "$(json "$OUT" 'd["last_segment"]')" "last segment of the plan after a push"
 restore_into main copy
 settings copy "archive_command = 'false'"
 start_copy copy

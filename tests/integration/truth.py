@@ -774,6 +774,11 @@ class Line:
                     end = child[1]
                     break
             later = [n for tl, fork, _ in self.stretches if fork >= begin for n in stored[tl] if n > number]
+            if not later:  # WAL that goes on from here, although on a timeline that forked off behind it
+                later = [min(stored[line.timeline]) for line in self.archive.lines.values()
+                         for tl, begun, forked in line.stretches
+                         if line.timeline != timeline and tl == timeline and stored[line.timeline] and
+                         begun < (number + 1) * size <= forked]
             missing = range(number, min(later, default=number))
             return names, end, [self.archive.name(self.owner(n)[0], n) for n in missing]
 
