@@ -1,6 +1,7 @@
 #include "basebackup/outside_configuration.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <sstream>
@@ -73,6 +74,31 @@ std::string quoted(const std::string& path) {
 }
 
 }  // namespace
+
+std::string overrides_for(const std::string& configuration, const std::string& data_directory) {
+  constexpr std::string_view kInclude = "include";
+  const std::pair<std::string_view, std::string> places[] = {
+      {"data_directory", data_directory},
+      {"hba_file", data_directory + "/pg_hba.conf"},
+      {"ident_file", data_directory + "/pg_ident.conf"},
+      {"external_pid_file", ""}};
+  std::string lower;
+  for (const char c : configuration)
+    lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::string overrides;
+  for (const auto& [name, value] : places) {
+    std::istringstream lines(lower);
+    for (std::string line; std::getline(lines, line);) {
+      const std::size_t begin = line.find_first_not_of(" \t");
+      if (begin == std::string::npos) continue;
+      const std::string_view word = std::string_view(line).substr(begin);
+      if (!word.starts_with(name) && !word.starts_with(kInclude)) continue;
+      overrides += fmt::format(" -c {}={}", name, value);
+      break;
+    }
+  }
+  return overrides;
+}
 
 bool has_outside_configuration(const BackupSummary& backup) {
   return find_side_file(backup, "config_file") != nullptr;

@@ -110,6 +110,35 @@ bool holds_files_of_a_server(const std::string& place) {
   return false;
 }
 
+// PG_15_202209061: a server version's folder in a tablespace.
+bool is_tablespace_version(const std::string& name) {
+  constexpr std::string_view kStart = "PG_";
+  const std::size_t rest = name.find('_', kStart.size());
+  return name.starts_with(kStart) && rest != std::string::npos && rest > kStart.size() &&
+         name.find_first_not_of("0123456789_", kStart.size()) == std::string::npos;
+}
+
+bool is_tablespace(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (is_tablespace_version(entry.path().filename().string())) return true;
+  }
+  return false;
+}
+
+// A folder inside a server's own is part of it: it would be backed up, and removed with a database
+// or a tablespace.
+void refuse_inside_a_server(const std::string& path) {
+  for (std::string above = parent_directory(path); above.size() > 1;
+       above = parent_directory(above)) {
+    const bool is_data = exists(above + "/PG_VERSION") || exists(above + "/global/pg_control");
+    if (!is_data && !is_tablespace(above)) continue;
+    refuse(fmt::format("\"{}\" lies inside a {}", path,
+                       is_data ? "data directory" : "tablespace of a server"),
+           fmt::format("That is \"{}\".", above), "Choose a place outside.");
+  }
+}
+
 // Where the link of a data directory's tablespace leads; empty: there is none.
 std::string place_of_tablespace(const std::string& data_directory, std::uint32_t oid) {
   std::error_code error;
@@ -144,6 +173,7 @@ bool is_own_tablespace(const DestinationRequest& destination, const std::string&
 void check_place(const std::string& place, const BackupTablespace& tablespace,
                  const std::string& origin, const DestinationRequest& destination) {
   refuse_overlap(place, destination.repository);
+  refuse_inside_a_server(place);
   if (lies_in(place, destination.directory) || lies_in(destination.directory, place)) {
     refuse(fmt::format("tablespace \"{}\" cannot go to \"{}\"", tablespace.path, place),
            "A tablespace's place and the data directory must lie outside each other.");
@@ -209,6 +239,7 @@ std::string resolve_path(const std::string& path) {
 void check_destination(const DestinationRequest& request) {
   const std::string& directory = request.directory;
   refuse_overlap(directory, request.repository);
+  refuse_inside_a_server(directory);
   refuse_running_server(directory);
   if (is_empty(directory)) return;
   const bool interrupted = exists(directory + "/" + kRestoringMark);
@@ -257,9 +288,12 @@ std::map<std::uint32_t, std::string> place_tablespaces(const BackupSummary& back
     }
     const std::string& place = placed[tablespace.oid];
     check_place(place, tablespace, backup.data_directory, destination);
-    if (!places.insert(place).second) {
-      refuse(fmt::format("two tablespaces cannot both go to \"{}\"", place), "");
+    for (const std::string& other : places) {
+      if (!lies_in(place, other) && !lies_in(other, place)) continue;
+      refuse(fmt::format("two tablespaces cannot go to \"{}\" and \"{}\"", other, place),
+             "Each needs a folder of its own, outside the others.");
     }
+    places.insert(place);
   }
   return placed;
 }
@@ -281,6 +315,7 @@ void check_created_tablespaces(const std::vector<std::string>& paths) {
 
 void check_wal_directory(const std::string& directory, const DestinationRequest& destination) {
   refuse_overlap(directory, destination.repository);
+  refuse_inside_a_server(directory);
   if (lies_in(directory, destination.directory) || lies_in(destination.directory, directory)) {
     refuse(fmt::format("pg_wal cannot go to \"{}\"", directory),
            "It and the data directory must lie outside each other.");

@@ -97,6 +97,14 @@ class Restoration {
         options_.rehearsal ? "" : restore.read_text("postgresql.auto.conf");
     restore.write_text("postgresql.auto.conf", merge_recovery_settings(existing, settings_));
     restore.write_text(options_.standby ? "standby.signal" : "recovery.signal", "");
+    configuration_ = restore.read_text("postgresql.conf");
+    if (!has_outside_configuration(*plan_.backup) &&
+        !overrides_for(configuration_, destination_.directory).empty()) {
+      log_warning(
+          "postgresql.conf names files by itself, or includes others: start the restored server "
+          "only "
+          "as it is printed, or it may open the original's data directory");
+    }
     if (options_.with_config) write_configuration();
     restore.finish();
   }
@@ -144,7 +152,11 @@ class Restoration {
         fmt::format("/usr/lib/postgresql/{}/bin/pg_ctl", plan_.backup->postgres_version);
     const std::string program = access(debian.c_str(), X_OK) == 0 ? debian : "pg_ctl";
     std::string command = fmt::format("{} start -D {}", program, destination_.directory);
-    if (!has_outside_configuration(*plan_.backup)) return command;
+    if (!has_outside_configuration(*plan_.backup)) {
+      const std::string overrides = overrides_for(configuration_, destination_.directory);
+      return overrides.empty() ? command
+                               : fmt::format("{} -o \"{}\"", command, overrides.substr(1));
+    }
     if (options_.with_config) {
       return command + fmt::format(" -o \"-c config_file={}/postgresql.conf\"", config_folder_);
     }
@@ -311,8 +323,9 @@ class Restoration {
   const RecoveryPlan& plan_;
   DestinationRequest destination_;
   std::string config_folder_;
-  std::string rescued_;     // with --wal-from: where that WAL lies
-  std::string rescued_at_;  // where it lies once it was placed
+  std::string configuration_;  // the restored postgresql.conf
+  std::string rescued_;        // with --wal-from: where that WAL lies
+  std::string rescued_at_;     // where it lies once it was placed
   std::size_t rescued_segments_ = 0;
   RestoreBackupRequest request_;
   RecoverySettings settings_;

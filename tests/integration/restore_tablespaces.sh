@@ -69,6 +69,25 @@ recovered copy
 expect_equal "1000 500" "$(sql copy 'SELECT count(*) FROM in_one') $(sql copy 'SELECT count(*) FROM in_two')" "rows"
 stop copy
 
+story "no place inside the running origin, or inside a tablespace of it"
+for place in "$WORK/main/data/base/x" "$WORK/space/copy" "$(echo "$WORK/space/"PG_*)/copy"; do
+  remember_folder "$WORK/space"
+  expect_status 2 pitr main restore --to "$WORK/inside" --target-immediate \
+    --tablespace "$WORK/space=$place" --tablespace "$WORK/space two=$WORK/other"
+  expect_error 'lies inside a (data directory|tablespace of a server)'
+  expect_status 2 pitr main restore --to "$place" --target-immediate --tablespace-original
+  expect_error 'lies inside a (data directory|tablespace of a server)'
+  expect_status 2 pitr main restore --to "$WORK/inside" --target-immediate --waldir "$place" \
+    --tablespace "$WORK/space=$WORK/one" --tablespace "$WORK/space two=$WORK/other"
+  expect_error 'lies inside a (data directory|tablespace of a server)'
+  expect_absent "$place"
+  expect_absent "$WORK/inside"
+  expect_folder_unchanged "$WORK/space"
+done
+expect_status 2 pitr main restore --to "$WORK/inside" --target-immediate \
+  --tablespace "$WORK/space=$WORK/one" --tablespace "$WORK/space two=$WORK/one/two"
+expect_error "two tablespaces cannot go to"
+
 story "a copy of the origin has links to the origin's own places: never written into, --delta or not"
 cp -a "$WORK/main/data" "$WORK/twin"
 rm -f "$WORK/twin/postmaster.pid"

@@ -78,3 +78,20 @@ wait_until 30 "the end of recovery" out_of_recovery preserving
 expect_equal on "$(sql preserving 'SHOW archive_mode')" "archive_mode"
 wait_until 20 "a refused archive: the copy is not the configured directory" archiving_failed preserving
 [[ -z $(stored main 00000002.history) ]] || fail "a copy archived into its origin's repository"
+
+story "a configuration that leads to the original's files: the printed command starts the copy all the same"
+settings main "data_directory = '$WORK/main/data'" "hba_file = '$WORK/main/data/pg_hba.conf'" \
+  "external_pid_file = '$WORK/main/ext.pid'"
+backup main
+restore_into main led --target-immediate --action promote --archive-mode off --backup "$BACKUP"
+expect_error "WARNING:  postgresql.conf names files by itself"
+expect_status 0 pitr main restore --json --delta --to "$WORK/led/data" --target-immediate --action promote \
+  --archive-mode off --backup "$BACKUP"
+printed=$(json "$OUT" 'd["restored"]["start_command"]')
+stop main
+as_postgres bash -c "$printed -l '$WORK/led/server.log' -w -t 30" >/dev/null || fail "it does not start: $printed"
+expect_equal "$WORK/led/data $WORK/led/data/pg_hba.conf" \
+  "$(sql main 'SHOW data_directory') $(sql main 'SHOW hba_file')" "of the server that the command started"
+stop led
+expect_absent "$WORK/main/ext.pid"
+expect_absent "$WORK/main/data/postmaster.pid"
