@@ -32,6 +32,7 @@ constexpr std::chrono::milliseconds kPause{20};
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  static_cast<void>(std::signal(SIGPIPE, SIG_DFL));  // we ignore it
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, STDIN_FILENO);
   dup2(output, STDOUT_FILENO);

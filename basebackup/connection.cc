@@ -43,7 +43,10 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
     std::string reason = message != nullptr ? without_line_ends(message) : "out of memory";
     PQfreemem(message);
     // libpq quotes a part of the string, which may be the secret itself.
-    if (connection.find("pass") != std::string::npos) reason = "it cannot be parsed";
+    if (connection.find("pass") != std::string::npos || connection.find('@') != std::string::npos ||
+        connection.find("://") != std::string::npos) {
+      reason = "it cannot be parsed";
+    }
     throw Error(
         {.kind = ErrorKind::kUsage,
          .message = fmt::format("cluster.connection is not a connection string: {}", reason)});

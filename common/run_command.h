@@ -8,7 +8,8 @@
 namespace pitr {
 
 // Runs `command` and returns its status. An Error, or any other exception, is printed like
-// PostgreSQL prints its own (ERROR, DETAIL, HINT) and becomes `status_of(report)`.
+// PostgreSQL prints its own (ERROR, DETAIL, HINT) and becomes `status_of(report)`, which throws
+// nothing. SIGPIPE is ignored from here on, and standard descriptors that are closed are held.
 int run_command(const std::function<int(const ErrorReport&)>& status_of,
                 const std::function<int()>& command);
 

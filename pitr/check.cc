@@ -210,10 +210,8 @@ int check_for_nagios(Session& session, std::chrono::milliseconds timeout) {
 
 }  // namespace
 
-int answer_nagios_unknown(const std::string& message) {
-  constexpr int kNagiosUnknown = 3;
+void answer_nagios_unknown(const std::string& message) {
   print_output(fmt::format("PITR UNKNOWN - {} | checks=0 failed=0\n", message));
-  return kNagiosUnknown;
 }
 
 int run_check(Session& session, const CheckOptions& options) {

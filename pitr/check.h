@@ -12,8 +12,9 @@ struct CheckOptions {
   std::string timeout = "60s";
 };
 
-// What --nagios prints for wrong usage or configuration, and the status for it.
-int answer_nagios_unknown(const std::string& message);
+// What --nagios prints, and its status, for wrong usage or configuration.
+constexpr int kNagiosUnknown = 3;
+void answer_nagios_unknown(const std::string& message);
 
 int run_check(Session& session, const CheckOptions& options);
 

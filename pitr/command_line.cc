@@ -426,9 +426,18 @@ int run_command_line(int argc, char** argv) {
   CommandLine line;
   return run_command(
       [&](const ErrorReport& report) {
-        if (has_argument(argc, argv, "--nagios")) return answer_nagios_unknown(report.message);
-        if (has_argument(argc, argv, "--json")) print_json_error(report);
-        return status_of(report);
+        const bool nagios = has_argument(argc, argv, "--nagios");
+        const int status = nagios ? kNagiosUnknown : status_of(report);
+        try {
+          if (nagios) {
+            answer_nagios_unknown(report.message);
+          } else if (has_argument(argc, argv, "--json")) {
+            print_json_error(report);
+          }
+        } catch (const Error& error) {
+          if (error.report().message != report.message) log_error(error.report());
+        }
+        return status;
       },
       [&] { return parse_and_run(line, argc, argv); });
 }
