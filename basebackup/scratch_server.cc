@@ -234,13 +234,16 @@ bool ScratchServer::is_listening() const {
 
 namespace {
 
+// ALTER ROLE or DATABASE … SET may ask for more, and a hot standby cannot be serializable.
+constexpr const char* kSettingsOfSessions = "-c default_transaction_isolation=repeatable\\ read";
+
 ConnectionHandle connect_to_scratch(const std::string& folder, const std::string& user,
                                     const std::string& database) {
   const std::vector<std::pair<const char*, const char*>> parameters = {
-      {"host", folder.c_str()},        {"port", "5432"},
-      {"user", user.c_str()},          {"dbname", database.c_str()},
-      {"application_name", "pitr"},    {"connect_timeout", "20"},
-      {"client_encoding", "SQL_ASCII"}};
+      {"host", folder.c_str()},         {"port", "5432"},
+      {"user", user.c_str()},           {"dbname", database.c_str()},
+      {"application_name", "pitr"},     {"connect_timeout", "20"},
+      {"client_encoding", "SQL_ASCII"}, {"options", kSettingsOfSessions}};
   std::vector<const char*> keywords;
   std::vector<const char*> values;
   for (const auto& [keyword, value] : parameters) {
@@ -417,7 +420,8 @@ std::string ScratchServer::amcheck(const std::string& database, unsigned jobs, b
                                         "--username=" + superuser_,
                                         fmt::format("--jobs={}", jobs)};
   if (install) arguments.emplace_back("--install-missing=pg_catalog");
-  arguments.push_back("dbname=" + quote_for_connection(database));
+  arguments.push_back(fmt::format("dbname={} options={}", quote_for_connection(database),
+                                  quote_for_connection(kSettingsOfSessions)));
   const auto status = run_program(arguments, output, timeout.count(), request_.watch);
   if (!status) return fmt::format("it took longer than {} s", timeout.count() / 1000);
   return *status == 0 ? "" : first_finding(output, describe_wait_status(*status));

@@ -40,7 +40,7 @@ std::optional<AuditEntry> parse_audit_line(std::string_view line) {
 std::vector<AuditEntry> read_audit_tail(const std::string& path, std::uint64_t limit_bytes) {
   std::vector<AuditEntry> entries;
   if (access(path.c_str(), F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) return entries;
-  const File file = File::open_for_read(path);
+  const File file = File::open(path, O_RDONLY | O_NONBLOCK);  // a pipe is not waited for
   struct stat status {};
   if (fstat(file.descriptor(), &status) != 0) throw_file_error("read", path, errno);
   if (!S_ISREG(status.st_mode)) throw_file_error("read", path, EINVAL);

@@ -155,7 +155,9 @@ void run_checks(const Session& session, bool switch_segment, std::chrono::millis
   }
   checks.run("state directory", [&] { return check_state_directory(config); });
   if (!checks.run("server", [&] {
-        server = std::make_unique<Server>(config.cluster.connection);
+        const auto patience =
+            switch_segment ? std::chrono::ceil<std::chrono::seconds>(timeout) : kServerPatience;
+        server = connect_patiently(config, patience);
         return fmt::format("PostgreSQL {} answers", server->facts().version);
       })) {
     return;
@@ -174,7 +176,6 @@ void run_checks(const Session& session, bool switch_segment, std::chrono::millis
 void run_all(const Session& session, bool switch_segment, std::chrono::milliseconds timeout,
              Checks& checks) {
   run_checks(session, switch_segment, timeout, checks);
-  if (!any_threshold(session.config)) return;
   for (CheckResult& result : compare_with_thresholds(observe(session), session.config))
     checks.add(std::move(result));
 }

@@ -79,7 +79,10 @@ bool is_bad_finding(const ErrorReport& report) {
 std::string one_sentence(const ErrorReport& report) {
   std::string text = report.message;
   if (!report.detail.empty()) text += ": " + report.detail;
-  while (text.ends_with('.') || text.ends_with('\n'))
+  // What libpq and PostgreSQL say in several lines becomes one.
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  while (text.ends_with('.') || text.ends_with(' '))
     text.pop_back();
   return text;
 }

@@ -7,6 +7,7 @@
 #include "catalog/pins.h"
 #include "common/error.h"
 #include "common/exit_status.h"
+#include "common/log.h"
 #include "pitr/audit_log.h"
 
 namespace pitr {
@@ -26,6 +27,16 @@ ClusterRecord cluster_with_backup(const Session& session, Storage& storage, cons
 }
 
 namespace {
+
+bool wal_after_is_gone(const Session& session, Storage& storage, const ClusterRecord& cluster,
+                       const std::string& id) {
+  const ClusterRows rows = session_rows(session, storage, cluster);
+  const SegmentSize size = cluster.identity.segment_size;
+  return std::any_of(rows.backups.begin(), rows.backups.end(), [&](const BackupSummary& backup) {
+    const std::uint64_t next = std::max(backup.stop_lsn, Lsn{1}) / size + 1;
+    return backup.id == id && rows.expiry.covers(backup.timeline, next, next);
+  });
+}
 
 int keep(const Session& session, const KeepOptions& options, AuditRecord& record) {
   const auto storage = open_storage(session.config);
@@ -48,6 +59,11 @@ int keep(const Session& session, const KeepOptions& options, AuditRecord& record
     }
     said = with_wal ? "is pinned, with all WAL after it"
                     : "is pinned, with the WAL that it needs to be consistent";
+    if (with_wal && wal_after_is_gone(session, *storage, cluster, options.backup)) {
+      log_warning(
+          "WAL after this backup has expired already: moments behind it cannot be reached any "
+          "more");
+    }
   }
   if (session.json) {
     print_json({{"format", 1},

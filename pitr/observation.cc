@@ -14,15 +14,13 @@
 #include <fmt/format.h>
 
 #include "catalog/recovery_plan.h"
+#include "catalog/retention.h"
 #include "catalog/wal_path.h"
 #include "common/error.h"
 
 namespace pitr {
 
 namespace {
-
-// A monitoring system gives up after 10 seconds.
-constexpr std::chrono::seconds kServerPatience{3};
 
 double seconds_between(Instant from, Instant to) {
   return std::chrono::duration<double>(to - from).count();
@@ -57,6 +55,23 @@ ObservedTimeline observe_timeline(const ClusterRows& rows, TimelineId id,
   }
   add_window(timeline, windows);
   return timeline;
+}
+
+std::uint64_t count_open_gaps(const ClusterRows& rows, const std::set<std::string>& usable) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  for (const BackupSummary* backup : newest_first(rows)) {
+    if (!usable.contains(backup->id)) continue;
+    std::uint64_t gaps = 0;
+    for (const TimelineId id : known_timelines(rows)) {
+      for (const auto& found : {find_gaps(rows, id), find_gaps_at_forks(rows, id)}) {
+        gaps += static_cast<std::uint64_t>(std::count_if(
+            found.begin(), found.end(),
+            [&](const SegmentGap& gap) { return gap.before.start(size) > backup->stop_lsn; }));
+      }
+    }
+    return gaps;
+  }
+  return 0;
 }
 
 // Of an abandoned timeline only what lies before the fork counts: its later segments would hide
@@ -121,11 +136,8 @@ void try_to(Observation& observation, const char* what, const std::function<void
 }
 
 ObservedServer observe_server(const Config& config) {
-  // libpq's default for a string that sets none.
-  setenv("PGCONNECT_TIMEOUT", std::to_string(kServerPatience.count()).c_str(), 0);
-  Server server(config.cluster.connection);
-  server.limit_answers(kServerPatience);
-  return {.position = server.wal_position(), .archiver = server.archiver_state()};
+  const auto server = connect_patiently(config, kServerPatience);
+  return {.position = server->wal_position(), .archiver = server->archiver_state()};
 }
 
 ObservedRepository observe_repository(const Session& session, TimelineId timeline) {
@@ -136,16 +148,28 @@ ObservedRepository observe_repository(const Session& session, TimelineId timelin
 
 }  // namespace
 
+std::unique_ptr<Server> connect_patiently(const Config& config, std::chrono::seconds patience) {
+  // libpq's default for a string that sets none.
+  setenv("PGCONNECT_TIMEOUT", std::to_string(patience.count()).c_str(), 0);
+  auto server = std::make_unique<Server>(config.cluster.connection);
+  server->limit_answers(patience);
+  return server;
+}
+
 double VolumeSpace::free_percent() const {
   return size_bytes == 0 ? 0
                          : 100 * static_cast<double>(free_bytes) / static_cast<double>(size_bytes);
 }
 
 const AuditEntry* Observation::last_answer(std::string_view command) const {
-  const auto found = std::find_if(audit.rbegin(), audit.rend(), [&](const AuditEntry& entry) {
-    return entry.command == command && entry.has_answer();
-  });
-  return found == audit.rend() ? nullptr : &*found;
+  const AuditEntry* last = nullptr;
+  for (const AuditEntry& entry : audit) {
+    if (entry.command != command || !entry.has_answer()) continue;
+    const bool is_part = entry.did.contains("part") && !entry.did.at("part").is_null();
+    if (last != nullptr && last->outcome == "finding" && entry.outcome == "ok" && is_part) continue;
+    last = &entry;
+  }
+  return last;
 }
 
 ArchiveLag archive_lag(const Observation& observation) {
@@ -188,6 +212,7 @@ ObservedRepository observe_rows(const ClusterRows& rows, TimelineId timeline) {
   }
   for (const TimelineId id : known_timelines(rows))
     seen.timelines.push_back(observe_timeline(rows, id, windows));
+  seen.open_gaps = count_open_gaps(rows, usable);
   for (const LogSummary& log : rows.wal.logs()) {
     if (log.segments == 0) continue;
     seen.last_archived_at =
@@ -214,7 +239,10 @@ Observation observe(const Session& session) {
   }
   try_to(seen, "free space", [&] { seen.space = space_of(repository_path(config)); });
   try_to(seen, "audit log", [&] {
-    seen.audit = read_audit_tail(audit_log_path(config));
+    // Rotated a moment ago, most of it may be in the file before.
+    seen.audit = read_audit_tail(audit_log_path(config) + ".1");
+    for (AuditEntry& entry : read_audit_tail(audit_log_path(config)))
+      seen.audit.push_back(std::move(entry));
     std::erase_if(seen.audit, [&](const AuditEntry& entry) {
       const auto identifier = entry.system_identifier;
       return entry.cluster != seen.cluster ||

@@ -3,7 +3,9 @@
 // left out instead of failing the rest.
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,6 +45,7 @@ struct ObservedRepository {
   std::uint64_t backups_stored_bytes = 0;
   std::uint64_t unreadable_files = 0;
   std::vector<ObservedTimeline> timelines;
+  std::uint64_t open_gaps = 0;  // behind the newest usable backup: no other reaches beyond
   std::optional<Instant> last_archived_at;
   Lsn archived_up_to = 0;  // on the server's timeline and those before it; 0: not known
 };
@@ -77,7 +80,8 @@ struct Observation {
   std::vector<AuditEntry> audit;      // of this cluster, oldest first
   std::vector<std::string> failures;  // what did not answer, in words
 
-  // The newest entry of a command that came to an answer; null: none.
+  // The newest entry of a command that came to an answer; null: none. A verification of a part that
+  // found nothing does not take back what one has found before.
   const AuditEntry* last_answer(std::string_view command) const;
 };
 
@@ -91,6 +95,10 @@ struct ArchiveLag {
 
 // Pure.
 ArchiveLag archive_lag(const Observation& observation);
+
+// To the configured server, which must answer within `patience`, now and later.
+std::unique_ptr<Server> connect_patiently(const Config& config, std::chrono::seconds patience);
+constexpr std::chrono::seconds kServerPatience{3};
 
 // Throws nothing that is not a bug: see Observation::failures.
 Observation observe(const Session& session);

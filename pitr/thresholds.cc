@@ -33,8 +33,14 @@ std::string perfdata_of_age(const char* label, double seconds, double limit, boo
                      is_warning ? "" : fmt::format("{:.0f}", limit));
 }
 
+// A threshold is set, and what it judges did not answer.
+void add_unknown(const char* name, Results& results) {
+  results.push_back({name, "warning", "this could not be found out: pitr metrics says why"});
+}
+
 void judge_backup(const Observation& seen, const Limit& limit, Results& results) {
-  if (!limit || !seen.repository) return;
+  if (!limit) return;
+  if (!seen.repository) return add_unknown("backup age", results);
   std::optional<Instant> newest;
   for (const auto& [type, backup] : seen.repository->last_backups)
     newest = std::max(newest.value_or(backup.finished_at), backup.finished_at);
@@ -50,9 +56,44 @@ void judge_backup(const Observation& seen, const Limit& limit, Results& results)
                      perfdata_of_age("backup_age", age, most, false)});
 }
 
+// Beyond every threshold: what is stored must be enough for a recovery.
+void judge_repository(const Observation& seen, Results& results) {
+  if (!seen.repository) return;
+  const ObservedRepository& repository = *seen.repository;
+  if (repository.backups > 0) {
+    const bool any = repository.usable_backups > 0;
+    results.push_back(
+        {"usable backups", any ? "ok" : "failed",
+         any ? fmt::format("{} of {} base backups have all WAL that they need",
+                           repository.usable_backups, repository.backups)
+             : std::string("no base backup has all WAL that it needs: nothing can be restored"),
+         fmt::format("usable_backups={};;1:;0", repository.usable_backups)});
+  }
+  std::uint64_t gaps = 0;
+  for (const ObservedTimeline& timeline : repository.timelines)
+    gaps += timeline.gaps;
+  results.push_back(
+      {"archived WAL",
+       repository.open_gaps > 0 ? "failed"
+       : gaps > 0               ? "warning"
+                                : "ok",
+       repository.open_gaps > 0
+           ? std::string("segments are missing behind the newest usable base backup: nothing that "
+                         "was committed later can be reached")
+       : gaps > 0 ? std::string("segments are missing in front of the newest usable base backup; "
+                                "pitr verify names the moments that are lost")
+                  : std::string("no segment is missing"),
+       fmt::format("wal_gaps={};0;;0", gaps)});
+  if (repository.unreadable_files == 0) return;
+  results.push_back({"stored files", "warning",
+                     fmt::format("{} files cannot be read; pitr verify names them",
+                                 repository.unreadable_files)});
+}
+
 void judge_lag(const Observation& seen, const Limit& limit, Results& results) {
   const std::optional<double> lag = archive_lag(seen).seconds;
-  if (!limit || !lag) return;
+  if (!limit) return;
+  if (!lag) return add_unknown("archive lag", results);
   const double most = in_seconds(*limit);
   results.push_back({"archive lag", *lag > most ? "failed" : "ok",
                      *lag == 0 ? std::string("no whole segment waits to be archived")
@@ -63,7 +104,8 @@ void judge_lag(const Observation& seen, const Limit& limit, Results& results) {
 
 void judge_ready_files(const Observation& seen, const std::optional<unsigned>& limit,
                        Results& results) {
-  if (!limit || !seen.ready_files) return;
+  if (!limit) return;
+  if (!seen.ready_files) return add_unknown("ready files", results);
   const std::uint64_t count = seen.ready_files->count;
   results.push_back({"ready files", count > *limit ? "failed" : "ok",
                      fmt::format("{} WAL files wait to be archived, {} are allowed", count, *limit),
@@ -71,7 +113,8 @@ void judge_ready_files(const Observation& seen, const std::optional<unsigned>& l
 }
 
 void judge_space(const Observation& seen, const std::optional<double>& limit, Results& results) {
-  if (!limit || !seen.space) return;
+  if (!limit) return;
+  if (!seen.space) return add_unknown("free space", results);
   const double free = seen.space->free_percent();
   results.push_back(
       {"free space", free < *limit ? "failed" : "ok",
@@ -109,14 +152,9 @@ void judge_proof(const Observation& seen, const char* command, const Limit& limi
 
 }  // namespace
 
-bool any_threshold(const Config& config) {
-  const auto& alert = config.alert;
-  return alert.backup_age || alert.archive_lag || alert.ready_files || alert.free_space_percent ||
-         alert.verify_age || alert.drill_age;
-}
-
 std::vector<CheckResult> compare_with_thresholds(const Observation& seen, const Config& config) {
   Results results;
+  judge_repository(seen, results);
   judge_backup(seen, config.alert.backup_age, results);
   judge_lag(seen, config.alert.archive_lag, results);
   judge_ready_files(seen, config.alert.ready_files, results);

@@ -16,10 +16,9 @@ struct CheckResult {
   std::string perfdata = {};  // for a monitoring plugin; empty: none
 };
 
-bool any_threshold(const Config& config);
-
-// One result per threshold that is set and can be judged. Failed is what endangers a recovery, or
-// was shown to; a warning is what was not looked at for too long. Pure.
+// One result per threshold that is set, and those about what is stored. Failed is what endangers a
+// recovery, or was shown to; a warning is what was not looked at for too long, or cannot be known,
+// and what only older moments need. Pure.
 std::vector<CheckResult> compare_with_thresholds(const Observation& seen, const Config& config);
 
 }  // namespace pitr

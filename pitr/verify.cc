@@ -113,6 +113,15 @@ void require_backup(const std::string& id, Storage& storage,
                .hint = "pitr info lists the backups."});
 }
 
+// For the audit log; empty: everything was verified.
+std::string part_of(const VerifyOptions& options) {
+  std::string part = options.wal ? "wal" : "";
+  for (const std::string& one : {options.backup, options.sample}) {
+    if (!one.empty()) part += (part.empty() ? "" : ", ") + one;
+  }
+  return part;
+}
+
 std::string question_of(const VerifyOptions& options, const ClusterKey& cluster) {
   std::string question = cluster.to_string();
   if (options.wal) question += ".wal";
@@ -194,7 +203,8 @@ int verify(const Session& session, const VerifyOptions& options, AuditRecord& re
     sum.findings_not_kept += verified.findings_not_kept;
     std::move(verified.findings.begin(), verified.findings.end(), std::back_inserter(sum.findings));
   }
-  record.did = {{"segments", sum.segments},
+  record.did = {{"part", json_text(part_of(options))},
+                {"segments", sum.segments},
                 {"backup_files", sum.backup_files},
                 {"bytes", sum.bytes},
                 {"problems", sum.findings.size() + sum.findings_not_kept}};

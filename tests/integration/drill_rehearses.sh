@@ -22,6 +22,8 @@ sql main "ALTER SYSTEM SET shared_preload_libraries = 'not_there_in_the_copy'"
 sql main "ALTER SYSTEM SET archive_cleanup_command = 'touch $WORK/cleaned'"
 sql main "SET client_min_messages = error; CREATE SUBSCRIPTION copied CONNECTION 'host=$WORK/main port=5432 user=admin dbname=postgres' PUBLICATION p WITH (connect = false)"
 sql main 'ALTER SUBSCRIPTION copied ENABLE'
+# A hot standby cannot be serializable, and says so at every question.
+sql main "ALTER DATABASE postgres SET default_transaction_isolation = 'serializable'"
 fill main 5000
 backup main
 sql main 'INSERT INTO in_space SELECT generate_series(1, 1000)'

@@ -167,7 +167,10 @@ expect_value 0 pitr_verify_ok
 [[ $(value pitr_verify_problems) -ge 2 ]] || fail "problems: $(value pitr_verify_problems)"
 expect_status 3 pitr main check
 expect_output "^failed +verify age: the last pitr verify, .* found [0-9]+ problems"
-alerted 13
+expect_output "^failed +archived WAL: segments are missing behind the newest usable base backup"
+alerted 14
+expect_status 2 pitr main check --nagios
+expect_output '^PITR CRITICAL - .* wal_gaps=1;0;;0'
 
 story "a command that is missing, fails or hangs is a warning, and it is told again"
 rm "$WORK/main/state/alerts.json"
@@ -180,7 +183,7 @@ expect_error "WARNING: .*longer than 200 ms"
 expect_absent "$WORK/main/state/alerts.json"
 echo '{"clusters": {"main"' >"$WORK/main/state/alerts.json" # torn
 expect_status 3 pitr main check
-alerted 14
+alerted 16
 
 story "words of the server with quotes and line ends arrive as they are"
 # shellcheck disable=SC2016 # the quotes and the dollar are the point
@@ -188,9 +191,16 @@ settings main "archive_command = 'false \"q\" \$(id)'"
 sql main 'SELECT pg_reload_conf()' >/dev/null
 sleep 0.3
 expect_status 3 pitr main check
-alerted 15
+alerted 17
 # shellcheck disable=SC2016
-[[ $(alert 15 message) == *'false "q" $(id)'* ]] || fail "message: $(alert 15 message)"
+[[ $(alert 17 message) == *'false "q" $(id)'* ]] || fail "message: $(alert 17 message)"
+
+story "a server that is there and does not answer keeps nobody waiting"
+postmaster=$(head -n 1 "$WORK/main/data/postmaster.pid")
+kill -STOP "$postmaster"
+expect_status 2 as_postgres env -u PGCONNECT_TIMEOUT timeout 20 "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" check --nagios
+expect_output '^PITR CRITICAL - server: '
+kill -CONT "$postmaster"
 
 story "the server is gone: the rest is told"
 stop main

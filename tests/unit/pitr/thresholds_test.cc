@@ -31,7 +31,7 @@ AuditEntry entry(const char* command, const char* outcome, Instant at) {
 
 Observation healthy() {
   Observation seen{.at = kAt, .cluster = "main"};
-  seen.repository = ObservedRepository{};
+  seen.repository = ObservedRepository{.backups = 2, .usable_backups = 1};
   seen.repository->last_backups["full"] = {.finished_at = kAt - hours(26)};
   seen.ready_files = ReadyFiles{.count = 10, .oldest_at = kAt - minutes(10)};
   seen.space = VolumeSpace{.size_bytes = 1000, .free_bytes = 100};
@@ -49,16 +49,34 @@ CheckResult result(const Observation& seen, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("what is not set is not looked at", "[pitr]") {
-  CHECK_FALSE(any_threshold(Config()));
-  CHECK(any_threshold(all_set()));
-  CHECK(compare_with_thresholds(healthy(), Config()).empty());
+TEST_CASE("without a threshold only what is stored is looked at", "[pitr]") {
+  const auto results = compare_with_thresholds(healthy(), Config());
+  REQUIRE(results.size() == 2);
+  CHECK(results[0].name == "usable backups");
+  CHECK(results[1].name == "archived WAL");
+  Observation fresh = healthy();
+  fresh.repository = ObservedRepository{};  // before the first backup
+  CHECK(compare_with_thresholds(fresh, Config()).size() == 1);
+}
+
+TEST_CASE("gaps, unusable backups and unreadable files are told of", "[pitr]") {
+  Observation seen = healthy();
+  seen.repository->timelines = {ObservedTimeline{.id = 1, .gaps = 2}};
+  CHECK(result(seen, "archived WAL").status == "warning");
+  CHECK(result(seen, "archived WAL").perfdata == "wal_gaps=2;0;;0");
+  seen.repository->open_gaps = 1;
+  CHECK(result(seen, "archived WAL").status == "failed");
+  CHECK(result(seen, "stored files").status == "missing");
+  seen.repository->unreadable_files = 1;
+  CHECK(result(seen, "stored files").status == "warning");
+  seen.repository->usable_backups = 0;
+  CHECK(result(seen, "usable backups").status == "failed");
 }
 
 TEST_CASE("exactly at a threshold all is well, beyond it is not", "[pitr]") {
   Observation seen = healthy();
   const auto good = compare_with_thresholds(seen, all_set());
-  REQUIRE(good.size() == 6);
+  REQUIRE(good.size() == 8);
   for (const CheckResult& one : good) {
     CAPTURE(one.name, one.message);
     CHECK(one.status == "ok");
@@ -95,8 +113,9 @@ TEST_CASE("no backup at all is worse than an old one; none is known where nobody
   seen.space.reset();
   for (const char* name : {"backup age", "archive lag", "ready files", "free space"}) {
     CAPTURE(name);
-    CHECK(result(seen, name).status == "missing");
+    CHECK(result(seen, name).status == "warning");
   }
+  CHECK(result(seen, "usable backups").status == "missing");
 }
 
 TEST_CASE("a bad answer counts whatever its age, and a run without an answer is none", "[pitr]") {
@@ -108,6 +127,10 @@ TEST_CASE("a bad answer counts whatever its age, and a run without an answer is 
   CHECK(result(seen, "verify age").message == "the last pitr verify, 60 min ago, found 4 problems");
   CHECK(result(seen, "drill age").status == "warning");  // there is none
   seen.audit.push_back(entry("verify", "ok", kAt));
+  seen.audit.back().did = {{"part", "wal"}};
+  CHECK(result(seen, "verify age").status == "failed");  // the rest was not looked at
+  seen.audit.push_back(entry("verify", "ok", kAt));
+  seen.audit.back().did = {{"part", nullptr}};
   CHECK(result(seen, "verify age").status == "ok");
 }
 
