@@ -10,7 +10,8 @@ RUN scripts/install-dependencies --build-only \
 FROM debian:bookworm
 COPY --from=build /opt/pitr /usr/local
 COPY scripts/install-dependencies deploy/docker/entrypoint /usr/local/lib/pitr/
-RUN /usr/local/lib/pitr/install-dependencies --server-only
+RUN /usr/local/lib/pitr/install-dependencies --server-only \
+ && install -d -o postgres -g postgres -m 700 /srv/pitr
 USER postgres
 ENV PITR_CLUSTER_DATA_DIRECTORY=/var/lib/postgresql/data \
     PITR_CLUSTER_CONNECTION="host=/var/run/postgresql dbname=postgres" \

@@ -72,6 +72,23 @@ std::string describe(const Match& match) {
                      match.event->timeline);
 }
 
+// A relation of that name whose schema or database is younger than every map of names.
+std::string drop_of_unknown_place(const NamedHistory& history, const std::string& what) {
+  const std::string own_name = what.substr(what.rfind('.') + 1);
+  for (auto event = history.events.rbegin(); event != history.events.rend(); ++event) {
+    if (event->kind != HistoryEvent::Kind::kDrop) continue;
+    for (const MappedRelation& relation : event->relations) {
+      const std::string name = describe_relation(relation, history.names);
+      if (name.find("?.") == std::string::npos || !name.ends_with("." + own_name)) continue;
+      return fmt::format(
+          "{} may be it: no map of names knows more. Name it by its OID: "
+          "--before-drop {}",
+          describe({&*event, name}), relation.oid);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
@@ -93,9 +110,12 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
   std::vector<Match> drops;
   std::copy_if(matches.begin(), matches.end(), std::back_inserter(drops), is_drop);
   if (drops.empty()) {
-    throw_finding(
-        "drop_not_found", fmt::format("the archived WAL holds no drop of \"{}\"", what),
-        matches.empty() ? "" : "It was truncated or rewritten: " + describe(matches.back()) + ".");
+    const std::string perhaps = drop_of_unknown_place(history, what);
+    throw_finding("drop_not_found", fmt::format("the archived WAL holds no drop of \"{}\"", what),
+                  !perhaps.empty() ? perhaps
+                  : matches.empty()
+                      ? ""
+                      : "It was truncated or rewritten: " + describe(matches.back()) + ".");
   }
   std::set<std::string> subjects;
   for (const Match& drop : drops)

@@ -137,7 +137,15 @@ void wait_for_expire(const Session& session, Storage& storage, const ClusterKey&
   }
 }
 
-void print_output(const std::string& text) {
+void print_output(const std::string& output) {
+  // Names of files, labels and what servers say may hold what a terminal would obey.
+  std::string text;
+  text.reserve(output.size());
+  for (const char c : output) {
+    constexpr char kDelete = 0x7F;
+    const bool is_control = (c >= 0 && c < ' ' && c != '\n' && c != '\t') || c == kDelete;
+    text += is_control ? '?' : c;
+  }
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     throw_file_error("write", "standard output", errno);
   }

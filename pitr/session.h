@@ -48,7 +48,7 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
 void wait_for_expire(const Session& session, Storage& storage, const ClusterKey& cluster);
 
 // Prints to stdout; throws kSystem when that fails (a full disk behind a redirection).
-void print_output(const std::string& text);
+void print_output(const std::string& output);
 
 // The absolute path of this installation's `name` ("pitr-restore"), which lies beside `pitr`.
 std::string path_of_program(const std::string& name);

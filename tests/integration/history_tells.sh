@@ -112,3 +112,14 @@ expect_error 'means more than one thing'
 expect_error 'postgres.public.twice, postgres.shop.twice'
 expect_status 0 pitr main restore --dry-run --before-drop shop.twice
 expect_status 2 pitr main restore --dry-run --before-drop shop.twice --target-immediate
+
+story "a table in a schema that no map knows may be meant: its OID is told"
+running main || start main
+sql main "CREATE SCHEMA late"
+sql main "CREATE TABLE late.thing AS SELECT 1 AS one"
+thing=$(sql main "SELECT 'late.thing'::regclass::oid")
+sql main "DROP TABLE late.thing"
+switch_and_wait main
+expect_status 3 pitr main restore --dry-run --before-drop late.thing
+expect_error "may be it: .* --before-drop $thing"
+expect_status 0 pitr main restore --dry-run --before-drop "$thing"
