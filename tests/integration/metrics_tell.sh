@@ -198,9 +198,15 @@ alerted 17
 story "a server that is there and does not answer keeps nobody waiting"
 postmaster=$(head -n 1 "$WORK/main/data/postmaster.pid")
 kill -STOP "$postmaster"
-expect_status 2 as_postgres env -u PGCONNECT_TIMEOUT timeout 20 "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" check --nagios
+check_in_time() {
+  local status=0
+  as_postgres env -u PGCONNECT_TIMEOUT timeout 20 "$PITR_BIN/pitr" --config "$WORK/main/pitr.toml" check --nagios ||
+    status=$?
+  kill -CONT "$postmaster"
+  return $status
+}
+expect_status 2 check_in_time
 expect_output '^PITR CRITICAL - server: '
-kill -CONT "$postmaster"
 
 story "the server is gone: the rest is told"
 stop main
