@@ -38,13 +38,26 @@ void remove_objects(Storage& storage, const std::string& folder) {
     storage.remove(key);
 }
 
+bool is_gone(Storage& storage, const std::string& key) {
+  try {
+    return !storage.open(key);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // A published backup has no owner: should its manifest get lost one day, its objects are not taken
 // for leftovers. Where nothing may be removed they are safe as well.
 void remove_owner(Storage& storage, const ClusterKey& cluster, const std::string& id) {
+  const std::string owner = backup_object_key(cluster, id, kOwnerObject);
   try {
-    storage.remove(backup_object_key(cluster, id, kOwnerObject));
+    storage.remove(owner);
   } catch (const Error& error) {
-    log_debug(error.what());
+    if (!is_gone(storage, owner)) {
+      log_debug(error.what());
+    } else {
+      log_warning(fmt::format("\"{}\" may come back after a crash: {}", owner, error.what()));
+    }
   }
 }
 

@@ -40,8 +40,9 @@ void require_repository(Storage& storage, const ClusterKey& cluster) {
 // Runs `step`; what is damaged, or cannot be read although the repository can, is noted. Everything
 // else goes on to the caller.
 template <typename Step>
-bool note_damage(Storage& storage, const ClusterKey& cluster, std::vector<std::string>& unreadable,
-                 const std::string& key, const Step& step) {
+bool note_damage(Storage& storage, const ClusterKey& cluster,
+                 std::vector<UnreadableFile>& unreadable, const std::string& key,
+                 const Step& step) {
   try {
     step();
     return true;
@@ -49,7 +50,8 @@ bool note_damage(Storage& storage, const ClusterKey& cluster, std::vector<std::s
     const ErrorKind kind = error.report().kind;
     if (kind != ErrorKind::kCorrupt && kind != ErrorKind::kSystem) throw;
     if (kind == ErrorKind::kSystem) require_repository(storage, cluster);
-    unreadable.push_back(fmt::format("{}: {}", key, error.what()));
+    unreadable.push_back(
+        {.key = key, .reason = error.what(), .is_damaged = kind == ErrorKind::kCorrupt});
     return false;
   }
 }
@@ -75,19 +77,18 @@ class LogReader {
 
   // For a question that comes to a log later: what cannot be read now, and could before, is said.
   LogRows read_again(TimelineId timeline, std::uint32_t log) {
-    std::vector<std::string> unreadable;
+    std::vector<UnreadableFile> unreadable;
     LogRows rows = read(timeline, log, unreadable);
-    for (const std::string& line : unreadable) {
-      if (said_.insert(line).second) log_warning(fmt::format("cannot be read: {}", line));
-    }
+    say(unreadable);
     return rows;
   }
 
-  void note_said(const std::vector<std::string>& unreadable) {
-    said_.insert(unreadable.begin(), unreadable.end());
+  void note_said(const std::vector<UnreadableFile>& unreadable) {
+    for (const UnreadableFile& file : unreadable)
+      said_.insert(file.text());
   }
 
-  LogRows read(TimelineId timeline, std::uint32_t log, std::vector<std::string>& unreadable) {
+  LogRows read(TimelineId timeline, std::uint32_t log, std::vector<UnreadableFile>& unreadable) {
     LogRows rows;
     known_.clear();
     if (cache_.visit_wal) {
@@ -111,6 +112,13 @@ class LogReader {
   }
 
  private:
+  void say(const std::vector<UnreadableFile>& unreadable) {
+    for (const UnreadableFile& file : unreadable) {
+      if (said_.insert(file.text()).second)
+        log_warning(fmt::format("cannot be read: {}", file.text()));
+    }
+  }
+
   // Whatever is wrong with what is remembered, the repository has the answer.
   std::optional<SegmentRow> known_row(const StoredWalName& name, const std::string& key) const {
     WalFileEntry entry;
@@ -125,7 +133,7 @@ class LogReader {
   }
 
   SegmentRow read_row(const StoredWalName& name, const std::string& key,
-                      std::vector<std::string>& unreadable) {
+                      std::vector<UnreadableFile>& unreadable) {
     std::optional<SegmentRow> row;
     const bool readable = note_damage(storage_, cluster_.key, unreadable, key, [&] {
       row = known_row(name, key);
@@ -149,11 +157,9 @@ class LogReader {
       name = name.next(size);
       const std::string key = wal_key(cluster_.key, *WalFileName::parse(name.to_string()));
       if (!storage_.open(key)) break;
-      std::vector<std::string> unreadable;
+      std::vector<UnreadableFile> unreadable;
       segments.push_back(read_row({.segment = name}, key, unreadable));
-      for (const std::string& line : unreadable) {
-        if (said_.insert(line).second) log_warning(fmt::format("cannot be read: {}", line));
-      }
+      say(unreadable);
       if (!record.join(segments.back().index)) break;
     }
     return segments;
@@ -174,7 +180,7 @@ bool is_settled(const LogRows& rows) {
 }
 
 LogSummary read_log(Storage& storage, LogReader& reader, const RowCache& cache, TimelineId timeline,
-                    std::uint32_t log, std::vector<std::string>& unreadable) {
+                    std::uint32_t log, std::vector<UnreadableFile>& unreadable) {
   const std::string folder = reader.folder(timeline, log);
   // Taken before the folder is listed: what comes in between changes it.
   const auto stamp = storage.stamp(folder);
@@ -192,7 +198,7 @@ LogSummary read_log(Storage& storage, LogReader& reader, const RowCache& cache, 
 }
 
 WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache& cache,
-                 std::vector<std::string>& unreadable) {
+                 std::vector<UnreadableFile>& unreadable) {
   const auto reader = std::make_shared<LogReader>(storage, cluster, cache);
   std::vector<LogSummary> logs;
   for (const std::string& name : storage.list_folders(wal_folder(cluster.key))) {
@@ -215,7 +221,7 @@ WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache&
 
 std::vector<HistoryFile> read_histories(Storage& storage, const ClusterKey& cluster,
                                         const RowCache& cache,
-                                        std::vector<std::string>& unreadable) {
+                                        std::vector<UnreadableFile>& unreadable) {
   std::vector<HistoryFile> histories;
   storage.list(history_folder(cluster), "", [&](const std::string& key) {
     const auto name = WalFileName::parse(last_part(key));
@@ -237,7 +243,7 @@ std::vector<HistoryFile> read_histories(Storage& storage, const ClusterKey& clus
 
 std::vector<BackupSummary> read_backups(Storage& storage, const ClusterKey& cluster,
                                         const RowCache& cache,
-                                        std::vector<std::string>& unreadable) {
+                                        std::vector<UnreadableFile>& unreadable) {
   std::vector<BackupSummary> backups;
   storage.list(backup_folder(cluster), "", [&](const std::string& key) {
     note_damage(storage, cluster, unreadable, key, [&] {

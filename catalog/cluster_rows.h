@@ -2,6 +2,7 @@
 // They come from the catalog, or from trailers where it is absent, damaged or not writable.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -21,15 +22,29 @@ struct HistoryFile {
   std::string contents;
 };
 
+// A file whose trailer is damaged, or cannot be read although the repository can.
+struct UnreadableFile {
+  std::string key;
+  std::string reason;
+  bool is_damaged = true;
+
+  std::string text() const { return key + ": " + reason; }
+};
+
 struct ClusterRows {
   ClusterRecord cluster;
   WalRows wal;
   std::vector<BackupSummary> backups;  // by stop LSN, then id
   std::vector<HistoryFile> histories;  // by timeline
   Expiry expiry;                       // what retention has removed: no gap
-  // Keys of files whose trailer is damaged, with the reason. WAL files have a row nevertheless,
-  // which is marked as damaged and stores no bytes.
-  std::vector<std::string> unreadable;
+  // WAL files among them have a row nevertheless, which is marked as damaged and stores no bytes.
+  std::vector<UnreadableFile> unreadable;
+
+  // A file may be whole and could not be read this time: what the rows lack may be there.
+  bool may_lack_something() const {
+    return std::any_of(unreadable.begin(), unreadable.end(),
+                       [](const UnreadableFile& file) { return !file.is_damaged; });
+  }
 };
 
 // A stored WAL file's entry, from its trailer.

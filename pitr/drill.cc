@@ -432,7 +432,8 @@ void check_options(const Session& session, const DrillOptions& options) {
 
 // A base backup that cannot be read any more is a bad end, whatever another one makes possible.
 void note_unreadable(const ClusterRows& rows, DrillReport& report) {
-  for (const std::string& unreadable : rows.unreadable) {
+  for (const UnreadableFile& file : rows.unreadable) {
+    const std::string unreadable = file.text();
     log_warning(fmt::format("cannot be read: {}", unreadable));
     if (!unreadable.starts_with("backup/")) continue;
     report.checks.push_back(

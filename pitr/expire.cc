@@ -62,10 +62,9 @@ Question ask(const Session& session, Storage& storage, const ClusterRecord& clus
 
 void require_manifests(const Question& question) {
   const ClusterKey& cluster = question.rows.cluster.key;
-  for (const std::string& unreadable : question.rows.unreadable) {
-    if (!unreadable.starts_with(backup_folder(cluster) + "/")) continue;
-    const std::string_view key = std::string_view(unreadable).substr(0, unreadable.find(':'));
-    refuse_without_manifest(std::string(last_part(key)), unreadable);
+  for (const UnreadableFile& unreadable : question.rows.unreadable) {
+    if (!unreadable.key.starts_with(backup_folder(cluster) + "/")) continue;
+    refuse_without_manifest(std::string(last_part(unreadable.key)), unreadable.text());
   }
 }
 
@@ -219,6 +218,8 @@ int apply_policy(const Session& session, const ExpireOptions& options, AuditReco
       Json did = removal_as_json(report);
       did["system_identifier"] = std::to_string(cluster.key.system_identifier);
       record.did["clusters"].push_back(std::move(did));
+      // Of the rows a damaged record would only be left out: then it stops here.
+      question.rows.expiry = read_expiry(*storage, cluster.key);
       carry_out(*storage, question, report);
     }
     reports.push_back(report_as_json(report));

@@ -171,8 +171,8 @@ NamedHistory read_history(Storage& storage, const ClusterRows& rows,
     log_warning(
         fmt::format("more happened in {} than its index keeps: not all of it is told", segment));
   }
-  for (const std::string& unreadable : rows.unreadable)
-    log_warning(fmt::format("not told, since it cannot be read: {}", unreadable));
+  for (const UnreadableFile& unreadable : rows.unreadable)
+    log_warning(fmt::format("not told, since it cannot be read: {}", unreadable.text()));
   for (const TimelineId timeline : known_timelines(rows)) {
     for (const auto& gaps : {find_gaps(rows, timeline), find_gaps_at_forks(rows, timeline)}) {
       for (const SegmentGap& gap : gaps) {

@@ -139,8 +139,8 @@ std::vector<Problem> find_problems(const ClusterSummary& cluster) {
   for (const LogSummary& log : cluster.rows.wal.logs()) {
     if (log.damaged) add_damage(*cluster.rows.wal.load(log.timeline, log.log), problems);
   }
-  for (const std::string& unreadable : cluster.rows.unreadable) {
-    problems.push_back({"unreadable", unreadable, true});
+  for (const UnreadableFile& unreadable : cluster.rows.unreadable) {
+    problems.push_back({"unreadable", unreadable.text(), true});
   }
   return problems;
 }

@@ -69,6 +69,19 @@ int answer_unreachable(const Session& session, const RestoreOptions& options,
   return kBadFinding;
 }
 
+// The missing piece may be in what could not be read this time.
+[[noreturn]] void throw_not_found_out(const ClusterRows& rows, const RecoveryPlan& plan) {
+  std::string files;
+  for (const UnreadableFile& file : rows.unreadable) {
+    if (!file.is_damaged) files += (files.empty() ? "" : "; ") + file.text();
+  }
+  throw Error(
+      {.kind = ErrorKind::kSystem,
+       .message = "whether the target can be reached could not be found out",
+       .detail = fmt::format("Without these it cannot ({}): {}.", plan.reason->message, files),
+       .hint = "Run it again when they can be read."});
+}
+
 // What the operator must know before the server is started.
 void add_warnings(RecoveryPlan& plan, const RestoreOptions& options, bool past_last_commit) {
   if (past_last_commit) {
@@ -158,8 +171,8 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
   const ClusterRecord cluster = choose_cluster(session, *storage, request);
   record.cluster = cluster.key;
   ClusterRows rows = session_rows(session, *storage, cluster);
-  for (const std::string& unreadable : rows.unreadable)
-    log_warning(fmt::format("cannot be read: {}", unreadable));
+  for (const UnreadableFile& unreadable : rows.unreadable)
+    log_warning(fmt::format("cannot be read: {}", unreadable.text()));
   if (!options.wal_from.empty()) {
     add_rescued_wal(rows, rescued_folder(options));
     refuse_shadowed_wal(rows);
@@ -173,7 +186,10 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
-  if (!plan.reachable()) return answer_unreachable(session, options, plan);
+  if (!plan.reachable()) {
+    if (rows.may_lack_something()) throw_not_found_out(rows, plan);
+    return answer_unreachable(session, options, plan);
+  }
   choose_action(options, plan.written);
   add_warnings(plan, options, past_last_commit);
   name_last_moment_before(plan, rows, reader);

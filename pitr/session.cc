@@ -99,8 +99,8 @@ std::size_t refresh_catalog(const Session& session, const std::string& command, 
     for (const LogSummary& log : rows.wal.logs())
       rows_read += log.segments + log.beginnings;
     rows_read += rows.backups.size();
-    for (const std::string& unreadable : rows.unreadable) {
-      log_warning(fmt::format("not in the catalog: {}", unreadable));
+    for (const UnreadableFile& unreadable : rows.unreadable) {
+      log_warning(fmt::format("not in the catalog: {}", unreadable.text()));
     }
   }
   catalog->note_refresh(begun_at);

@@ -226,8 +226,10 @@ TEST_CASE("a damaged trailer becomes a line, and the rest is still told", "[cata
   CHECK(std::count_if(all.segments.begin(), all.segments.end(),
                       [](const SegmentRow& row) { return !row.index.damaged; }) == 1);
   REQUIRE(rows.unreadable.size() == 1);
-  CHECK_THAT(rows.unreadable[0], Catch::StartsWith(segment_key(name) + ": "));
-  CHECK(rows.unreadable[0].size() > segment_key(name).size() + 5);
+  CHECK(rows.unreadable[0].key == segment_key(name));
+  CHECK(rows.unreadable[0].reason.size() > 5);
+  CHECK(rows.unreadable[0].is_damaged);
+  CHECK_FALSE(rows.may_lack_something());
 }
 
 TEST_CASE("a damaged backup or history file becomes a line, too", "[catalog]") {
