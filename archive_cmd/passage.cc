@@ -56,7 +56,7 @@ std::unique_ptr<Destination> Passage::write(Workspace& workspace, const std::str
   ArchiveWriter writer(*destination, workspace.buffers());
   std::optional<SegmentIndexer> indexer = make_indexer();
   const std::uint64_t copied =
-      copy(source_, 0, length, workspace.ring(), writer, [&](ByteSpan raw) {
+      copy({source_}, 0, length, workspace.ring(), writer, [&](ByteSpan raw) {
         if (indexer) indexer->feed(raw);
       });
   require_unchanged(copied, length);

@@ -110,16 +110,15 @@ void FileCopier::copy_large(const ScannedEntry& scanned, CopiedFiles& copied) {
     // One direct read after the other would wait for each: several at once must be under way.
     const auto direct = ring_.uses_io_uring() && cached.none() ? open_direct(*file) : std::nullopt;
     std::uint64_t position = offset;
-    const std::uint64_t count = copy(
-        *file, offset, wanted, ring_, object->writer(),
-        [&](std::span<std::byte> raw) {
-          rate_limit_.wait_for(raw.size());
-          verify_pages(*file, scanned.path, position, raw, copied.page_errors);
-          crc.update(raw);
-          hash.update(raw);
-          position += raw.size();
-        },
-        direct ? &*direct : nullptr);
+    const std::uint64_t count =
+        copy({*file, direct ? &*direct : nullptr}, offset, wanted, ring_, object->writer(),
+             [&](std::span<std::byte> raw) {
+               rate_limit_.wait_for(raw.size());
+               verify_pages(*file, scanned.path, position, raw, copied.page_errors);
+               crc.update(raw);
+               hash.update(raw);
+               position += raw.size();
+             });
     cached.forget_others(*file);
     if (count == 0) break;
     entry.extents.push_back({.object = object->name(), .length = count, .file_offset = offset});

@@ -56,7 +56,7 @@ std::string machine_here() {
     std::array<char, 8> digits{};
     const ssize_t length = read(descriptor, digits.data(), digits.size());
     close(descriptor);
-    const std::string text(digits.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
+    std::string text(digits.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
     if (text.size() == digits.size() &&
         text.find_first_not_of("0123456789abcdef") == std::string::npos) {
       return text;

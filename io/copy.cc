@@ -6,10 +6,10 @@
 
 namespace pitr {
 
-std::uint64_t copy(const File& source, std::uint64_t offset, std::uint64_t length, Ring& ring,
-                   ArchiveWriter& writer, const BlockObserver& observer, const File* direct) {
-  ReadAhead reads({.source = source,
-                   .direct = direct,
+std::uint64_t copy(const CopySource& source, std::uint64_t offset, std::uint64_t length, Ring& ring,
+                   ArchiveWriter& writer, const BlockObserver& observer) {
+  ReadAhead reads({.source = source.file,
+                   .direct = source.direct,
                    .offset = offset,
                    .length = length,
                    .reads = ArchiveWriter::kMostRawBuffersHeld},

@@ -16,11 +16,16 @@ namespace pitr {
 // It may mend them: a data page that was torn by a write at the same moment is read again.
 using BlockObserver = std::function<void(std::span<std::byte> raw)>;
 
+// `direct` is null, or open_direct() of the file: then that is read, and the file only where it
+// cannot be.
+struct CopySource {
+  const File& file;
+  const File* direct = nullptr;
+};
+
 // Appends `length` bytes of `source` from `offset` on to the writer. Returns how many there were:
-// fewer when the file ended before (data files shrink while they are read). `direct` is null, or
-// open_direct() of the source: then that is read, and the source only where it cannot be.
-std::uint64_t copy(const File& source, std::uint64_t offset, std::uint64_t length, Ring& ring,
-                   ArchiveWriter& writer, const BlockObserver& observer,
-                   const File* direct = nullptr);
+// fewer when the file ended before (data files shrink while they are read).
+std::uint64_t copy(const CopySource& source, std::uint64_t offset, std::uint64_t length, Ring& ring,
+                   ArchiveWriter& writer, const BlockObserver& observer);
 
 }  // namespace pitr

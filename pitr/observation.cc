@@ -57,21 +57,22 @@ ObservedTimeline observe_timeline(const ClusterRows& rows, TimelineId id,
   return timeline;
 }
 
+// Behind the newest backup that is usable.
 std::uint64_t count_open_gaps(const ClusterRows& rows, const std::set<std::string>& usable) {
-  const SegmentSize size = rows.cluster.identity.segment_size;
-  for (const BackupSummary* backup : newest_first(rows)) {
-    if (!usable.contains(backup->id)) continue;
-    std::uint64_t gaps = 0;
-    for (const TimelineId id : known_timelines(rows)) {
-      for (const auto& found : {find_gaps(rows, id), find_gaps_at_forks(rows, id)}) {
-        gaps += static_cast<std::uint64_t>(std::count_if(
-            found.begin(), found.end(),
-            [&](const SegmentGap& gap) { return gap.before.start(size) > backup->stop_lsn; }));
-      }
-    }
-    return gaps;
+  const std::vector<const BackupSummary*> backups = newest_first(rows);
+  const auto newest =
+      std::find_if(backups.begin(), backups.end(),
+                   [&](const BackupSummary* backup) { return usable.contains(backup->id); });
+  if (newest == backups.end()) return 0;
+  std::vector<SegmentGap> all;
+  for (const TimelineId id : known_timelines(rows)) {
+    for (const auto& gaps : {find_gaps(rows, id), find_gaps_at_forks(rows, id)})
+      all.insert(all.end(), gaps.begin(), gaps.end());
   }
-  return 0;
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  return static_cast<std::uint64_t>(std::count_if(
+      all.begin(), all.end(),
+      [&](const SegmentGap& gap) { return gap.before.start(size) > (*newest)->stop_lsn; }));
 }
 
 // Of an abandoned timeline only what lies before the fork counts: its later segments would hide

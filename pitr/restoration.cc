@@ -349,7 +349,7 @@ std::string choose_action(const RestoreOptions& options, const RecoveryTarget& w
 }
 
 std::string rescued_folder(const RestoreOptions& options) {
-  const std::string folder = resolve_path(options.wal_from);
+  std::string folder = resolve_path(options.wal_from);
   if (options.to.empty()) return folder;
   const std::string directory = resolve_path(options.to);
   std::string named = options.wal_from;

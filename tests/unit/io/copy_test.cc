@@ -32,7 +32,7 @@ Copied copied(const std::string& path, std::uint64_t offset, std::uint64_t lengt
   Ring ring(mode);
   Copied result;
   const File file = File::open_for_read(path);
-  result.count = copy(file, offset, length, ring, writer, [&](ByteSpan raw) {
+  result.count = copy({file}, offset, length, ring, writer, [&](ByteSpan raw) {
     result.observed.insert(result.observed.end(), raw.begin(), raw.end());
   });
   writer.finish({});
@@ -67,7 +67,8 @@ TEST_CASE("what an observer mends is what is stored", "[io]") {
   testing::MemorySink sink;
   ArchiveWriter writer(sink, buffers);
   Ring ring(mode);
-  copy(file, 0, file.size(), ring, writer, [](std::span<std::byte> raw) { raw[0] = std::byte{9}; });
+  copy({file}, 0, file.size(), ring, writer,
+       [](std::span<std::byte> raw) { raw[0] = std::byte{9}; });
   const ArchiveContents contents = writer.finish({});
   Bytes mended(3 * kBlock + 5, std::byte{1});
   for (std::size_t offset = 0; offset < mended.size(); offset += kBlock)
@@ -84,7 +85,7 @@ TEST_CASE("without an observer the bytes are copied all the same", "[io]") {
   testing::MemorySink sink;
   ArchiveWriter writer(sink, buffers);
   Ring ring(RingMode::kAuto);
-  CHECK(copy(file, 0, raw.size(), ring, writer, {}) == raw.size());
+  CHECK(copy({file}, 0, raw.size(), ring, writer, {}) == raw.size());
   CHECK(writer.finish({}).raw_hash == hash_of(raw));
 }
 
@@ -97,7 +98,7 @@ TEST_CASE("a file that cannot be read fails in words, and nothing hangs", "[io]"
   ArchiveWriter writer(sink, buffers);
   Ring ring(mode);
   const ErrorReport report =
-      testing::error_of([&] { copy(file, 0, 20 * kBlock, ring, writer, {}); });
+      testing::error_of([&] { copy({file}, 0, 20 * kBlock, ring, writer, {}); });
   CHECK(report.kind == ErrorKind::kSystem);
   CHECK_THAT(report.message, Catch::Contains(directory.path()));
 }
@@ -134,7 +135,7 @@ TEST_CASE("past the page cache the same bytes are read, to an end within a secto
   ArchiveWriter writer(sink, buffers);
   Ring ring(mode);
   const std::uint64_t count =
-      copy(file, offset, raw.size(), ring, writer, {}, direct ? &*direct : nullptr);
+      copy({file, direct ? &*direct : nullptr}, offset, raw.size(), ring, writer, {});
   CHECK(count == raw.size() - offset);
   CHECK(writer.finish({}).raw_hash == hash_of(ByteSpan(raw).subspan(offset)));
 }
@@ -150,7 +151,7 @@ TEST_CASE("what cannot be read past the page cache is read through it", "[io]") 
   testing::MemorySink sink;
   ArchiveWriter writer(sink, buffers);
   Ring ring(mode);
-  CHECK(copy(file, 0, raw.size(), ring, writer, {}, &refuses) == raw.size());
+  CHECK(copy({file, &refuses}, 0, raw.size(), ring, writer, {}) == raw.size());
   CHECK(writer.finish({}).raw_hash == hash_of(raw));
 }
 

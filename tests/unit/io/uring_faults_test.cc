@@ -53,7 +53,7 @@ struct Place {
     Ring ring(mode);
     const auto destination = storage->create(kKey);
     ArchiveWriter writer(*destination, buffers);
-    const std::uint64_t copied = copy(file, 0, raw.size(), ring, writer, {});
+    const std::uint64_t copied = copy({file}, 0, raw.size(), ring, writer, {});
     CHECK(copied == raw.size());
     writer.finish({});
     return destination->commit();
