@@ -39,7 +39,22 @@ bool is_on_path(const BackupSummary& backup, const std::vector<TimelineStretch>&
   });
 }
 
-std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) {
+namespace {
+
+// Whether retention has removed all of it: up to a fork from one timeline, then from the other.
+bool is_expired(const ClusterRows& rows, const SegmentName& first, const SegmentName& behind) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  const std::uint64_t end = std::max(behind.number(size), first.number(size) + 1);
+  for (std::uint64_t number = first.number(size); number < end; ++number) {
+    if (!rows.expiry.covers(first.timeline, number, number) &&
+        !rows.expiry.covers(behind.timeline, number, number)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<SegmentGap> gaps_within(const ClusterRows& rows, TimelineId timeline) {
   const SegmentSize size = rows.cluster.identity.segment_size;
   std::vector<SegmentGap> gaps;
   std::optional<SegmentName> previous;
@@ -66,40 +81,7 @@ std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) 
   return gaps;
 }
 
-namespace {
-
-// Whether retention has removed all of it: up to a fork from one timeline, then from the other.
-bool is_expired(const ClusterRows& rows, const SegmentName& first, const SegmentName& behind) {
-  const SegmentSize size = rows.cluster.identity.segment_size;
-  const std::uint64_t end = std::max(behind.number(size), first.number(size) + 1);
-  for (std::uint64_t number = first.number(size); number < end; ++number) {
-    if (!rows.expiry.covers(first.timeline, number, number) &&
-        !rows.expiry.covers(behind.timeline, number, number)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-// One from `from` on, of its timeline, that counts.
-std::optional<SegmentName> any_stored(const ClusterRows& rows, const SegmentName& from,
-                                      const std::function<bool(const SegmentRow& row)>& counts) {
-  const SegmentSize size = rows.cluster.identity.segment_size;
-  for (const LogSummary& log : rows.wal.logs()) {
-    if (log.timeline != from.timeline || log.log < from.log) continue;
-    const auto loaded = rows.wal.load(log.timeline, log.log);
-    for (const auto* list : {&loaded->segments, &loaded->beginnings}) {
-      for (const SegmentRow& row : *list) {
-        if (row.name.number(size) >= from.number(size) && counts(row)) return row.name;
-      }
-    }
-  }
-  return std::nullopt;
-}
-
-}  // namespace
-
-std::vector<SegmentGap> find_gaps_at_forks(const ClusterRows& rows, TimelineId timeline) {
+std::vector<SegmentGap> gaps_at_forks(const ClusterRows& rows, TimelineId timeline) {
   const auto stretches = timeline_path(rows, timeline);
   if (!stretches || stretches->size() < 2) return {};
   const SegmentSize size = rows.cluster.identity.segment_size;
@@ -120,6 +102,31 @@ std::vector<SegmentGap> find_gaps_at_forks(const ClusterRows& rows, TimelineId t
                     .before = behind,
                     .missing = std::max(behind.number(size), number + 1) - number});
   }
+  return gaps;
+}
+
+// One from `from` on, of its timeline, that counts.
+std::optional<SegmentName> any_stored(const ClusterRows& rows, const SegmentName& from,
+                                      const std::function<bool(const SegmentRow& row)>& counts) {
+  const SegmentSize size = rows.cluster.identity.segment_size;
+  for (const LogSummary& log : rows.wal.logs()) {
+    if (log.timeline != from.timeline || log.log < from.log) continue;
+    const auto loaded = rows.wal.load(log.timeline, log.log);
+    for (const auto* list : {&loaded->segments, &loaded->beginnings}) {
+      for (const SegmentRow& row : *list) {
+        if (row.name.number(size) >= from.number(size) && counts(row)) return row.name;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) {
+  std::vector<SegmentGap> gaps = gaps_at_forks(rows, timeline);
+  const std::vector<SegmentGap> within = gaps_within(rows, timeline);
+  gaps.insert(gaps.end(), within.begin(), within.end());
   return gaps;
 }
 

@@ -23,16 +23,15 @@ std::optional<std::vector<TimelineStretch>> timeline_path(const ClusterRows& row
 // A backup is of a path when it was taken on one of its stretches and ended before the fork.
 bool is_on_path(const BackupSummary& backup, const std::vector<TimelineStretch>& stretches);
 
-// Gaps between the stored whole segments of one timeline.
+// Between stored whole segments.
 struct SegmentGap {
   SegmentName after;
   SegmentName before;
   std::uint64_t missing = 0;
 };
+// Of one timeline, and where the path to it changes from one timeline to the next, as seen from
+// each backup.
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline);
-
-// Gaps where the path to a timeline changes from one timeline to the next, seen from each backup.
-std::vector<SegmentGap> find_gaps_at_forks(const ClusterRows& rows, TimelineId timeline);
 
 // Some WAL that keeps pitr-restore from calling a segment absent: a later segment of its timeline,
 // or the beginning of one, or WAL of a timeline that forked off behind it. Rows that `counts` says

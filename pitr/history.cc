@@ -174,13 +174,11 @@ NamedHistory read_history(Storage& storage, const ClusterRows& rows,
   for (const UnreadableFile& unreadable : rows.unreadable)
     log_warning(fmt::format("not told, since it cannot be read: {}", unreadable.text()));
   for (const TimelineId timeline : known_timelines(rows)) {
-    for (const auto& gaps : {find_gaps(rows, timeline), find_gaps_at_forks(rows, timeline)}) {
-      for (const SegmentGap& gap : gaps) {
-        log_warning(
-            fmt::format("not told, since {} segments are missing: what happened between {} "
-                        "and {}",
-                        gap.missing, gap.after.to_string(), gap.before.to_string()));
-      }
+    for (const SegmentGap& gap : find_gaps(rows, timeline)) {
+      log_warning(
+          fmt::format("not told, since {} segments are missing: what happened between {} "
+                      "and {}",
+                      gap.missing, gap.after.to_string(), gap.before.to_string()));
     }
   }
   return history;

@@ -100,8 +100,6 @@ TimelineSummary summarize(Storage& storage, const ClusterRows& rows, TimelineId 
     count_own_commits(storage, rows, log, timeline);
   }
   timeline.gaps = find_gaps(rows, id);
-  const std::vector<SegmentGap> at_forks = find_gaps_at_forks(rows, id);
-  timeline.gaps.insert(timeline.gaps.begin(), at_forks.begin(), at_forks.end());
   return timeline;
 }
 

@@ -47,11 +47,9 @@ ObservedTimeline observe_timeline(const ClusterRows& rows, TimelineId id,
     timeline.segments += log.segments;
     timeline.stored_bytes += log.stored_bytes;
   }
-  for (const auto& gaps : {find_gaps(rows, id), find_gaps_at_forks(rows, id)}) {
-    for (const SegmentGap& gap : gaps) {
-      ++timeline.gaps;
-      timeline.missing_segments += gap.missing;
-    }
+  for (const SegmentGap& gap : find_gaps(rows, id)) {
+    ++timeline.gaps;
+    timeline.missing_segments += gap.missing;
   }
   add_window(timeline, windows);
   return timeline;
@@ -66,8 +64,8 @@ std::uint64_t count_open_gaps(const ClusterRows& rows, const std::set<std::strin
   if (newest == backups.end()) return 0;
   std::vector<SegmentGap> all;
   for (const TimelineId id : known_timelines(rows)) {
-    for (const auto& gaps : {find_gaps(rows, id), find_gaps_at_forks(rows, id)})
-      all.insert(all.end(), gaps.begin(), gaps.end());
+    const std::vector<SegmentGap> gaps = find_gaps(rows, id);
+    all.insert(all.end(), gaps.begin(), gaps.end());
   }
   const SegmentSize size = rows.cluster.identity.segment_size;
   return static_cast<std::uint64_t>(std::count_if(

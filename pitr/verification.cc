@@ -304,9 +304,6 @@ void Verification::find_all_gaps() {
     for (const SegmentGap& gap : find_gaps(rows_, timeline)) {
       add_gap(gap.after.next(cluster_.identity.segment_size), gap.before);
     }
-    for (const SegmentGap& gap : find_gaps_at_forks(rows_, timeline)) {
-      add_gap(gap.after.next(cluster_.identity.segment_size), gap.before);
-    }
   }
 }
 
