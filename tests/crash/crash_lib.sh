@@ -276,8 +276,9 @@ $(last_command)" ;;
 lost_its_words() { [[ $POINT == write\ * ]] && grep -qE ' write\(2[,<].*INJECTED' "$WORK/injected"; }
 
 # An fsync that failed is no fsync: then the outcome is not "done", unless a warning tells of something
-# that need not be durable, or it was of the folder of holds: one that a crash brings back is known to be
-# of a process that is gone. FSYNCS_OF_OTHERS=1: it may have been of a file that nobody asked for.
+# that need not be durable, or it was of the folder of holds (one that a crash brings back is known to be
+# of a process that is gone) or of the state, which may be lost. FSYNCS_OF_OTHERS=1: it may have been of a
+# file that nobody asked for.
 count_fault() {
   if [[ $MET == 0 ]]; then
     UNMET=$((UNMET + 1))
@@ -290,11 +291,11 @@ count_fault() {
   fi
   DONE=$((DONE + 1))
   if [[ $POINT =~ ^(fsync|fdatasync|syncfs)\  && $POINT != *EINTR ]]; then
-    [[ -n ${FSYNCS_OF_OTHERS-} ]] || grep -q '^WARNING:' "$ERR" || was_of_holds || fail "$POINT: acknowledged without an fsync
+    [[ -n ${FSYNCS_OF_OTHERS-} ]] || grep -q '^WARNING:' "$ERR" || need_not_last || fail "$POINT: acknowledged without an fsync
 $(last_command)"
   fi
 }
-was_of_holds() { ! grep INJECTED "$WORK/injected" | grep -qv '/repository/hold[/>]'; }
+need_not_last() { ! grep INJECTED "$WORK/injected" | grep -qvE '/(repository/hold|state)[/>]'; }
 MET_COUNT=0
 DONE=0
 SAID=0
