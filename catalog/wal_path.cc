@@ -81,11 +81,12 @@ std::vector<SegmentGap> gaps_within(const ClusterRows& rows, TimelineId timeline
   return gaps;
 }
 
-std::vector<SegmentGap> gaps_at_forks(const ClusterRows& rows, TimelineId timeline) {
+// Those that the path to a timeline shows, from each backup on: where it changes from one timeline
+// to the next, no segment need be missing between two others of either.
+void add_gaps_of_path(const ClusterRows& rows, TimelineId timeline, std::vector<SegmentGap>& gaps) {
   const auto stretches = timeline_path(rows, timeline);
-  if (!stretches || stretches->size() < 2) return {};
+  if (!stretches || stretches->size() < 2) return;
   const SegmentSize size = rows.cluster.identity.segment_size;
-  std::vector<SegmentGap> gaps;
   TimelineWal wal(rows, *stretches);
   for (const BackupSummary& backup : rows.backups) {
     if (!is_on_path(backup, *stretches)) continue;
@@ -93,16 +94,19 @@ std::vector<SegmentGap> gaps_at_forks(const ClusterRows& rows, TimelineId timeli
     if (path.is_damaged() || !path.behind_gap()) continue;
     const SegmentName& missing = path.missing();
     const SegmentName& behind = *path.behind_gap();
-    if (missing.timeline == behind.timeline || is_expired(rows, missing, behind)) continue;
     const bool is_known = std::any_of(gaps.begin(), gaps.end(),
                                       [&](const SegmentGap& gap) { return gap.before == behind; });
-    if (is_known) continue;
+    // One within the parent is told of there, and one in front of a child with the child.
+    const bool is_parents = missing.timeline != timeline && behind.timeline == missing.timeline;
+    const bool is_of_path = std::any_of(
+        stretches->begin(), stretches->end(),
+        [&](const TimelineStretch& stretch) { return stretch.timeline == behind.timeline; });
+    if (is_known || is_parents || !is_of_path || is_expired(rows, missing, behind)) continue;
     const std::uint64_t number = missing.number(size);
     gaps.push_back({.after = SegmentName::containing(missing.timeline, (number - 1) * size, size),
                     .before = behind,
                     .missing = std::max(behind.number(size), number + 1) - number});
   }
-  return gaps;
 }
 
 // One from `from` on, of its timeline, that counts.
@@ -124,9 +128,8 @@ std::optional<SegmentName> any_stored(const ClusterRows& rows, const SegmentName
 }  // namespace
 
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline) {
-  std::vector<SegmentGap> gaps = gaps_at_forks(rows, timeline);
-  const std::vector<SegmentGap> within = gaps_within(rows, timeline);
-  gaps.insert(gaps.end(), within.begin(), within.end());
+  std::vector<SegmentGap> gaps = gaps_within(rows, timeline);
+  add_gaps_of_path(rows, timeline, gaps);
   return gaps;
 }
 
