@@ -45,7 +45,7 @@ prefetchers() {
 kill_prefetcher() {
   local process
   for process in $(prefetchers); do kill -KILL "$process"; done
-  wait_until 5 "it is dead" no_prefetcher
+  wait_until 20 "it is dead" no_prefetcher
 }
 no_prefetcher() { [[ -z $(prefetchers) ]]; }
 AT_EXIT+=(kill_prefetcher)
