@@ -38,7 +38,7 @@ void remove_objects(Storage& storage, const std::string& folder) {
     storage.remove(key);
 }
 
-bool is_gone(Storage& storage, const std::string& key) {
+bool has_vanished(Storage& storage, const std::string& key) {
   try {
     return !storage.open(key);
   } catch (const Error&) {
@@ -53,7 +53,7 @@ void remove_owner(Storage& storage, const ClusterKey& cluster, const std::string
   try {
     storage.remove(owner);
   } catch (const Error& error) {
-    if (!is_gone(storage, owner)) {
+    if (!has_vanished(storage, owner)) {
       log_debug(error.what());
     } else {
       log_warning(fmt::format("\"{}\" may come back after a crash: {}", owner, error.what()));

@@ -82,10 +82,11 @@ std::vector<SegmentGap> gaps_within(const ClusterRows& rows, TimelineId timeline
 }
 
 // Those that the path to a timeline shows, from each backup on: where it changes from one timeline
-// to the next, no segment need be missing between two others of either.
+// to the next, and in front of the beginning of a segment, none need be missing between two whole
+// ones.
 void add_gaps_of_path(const ClusterRows& rows, TimelineId timeline, std::vector<SegmentGap>& gaps) {
   const auto stretches = timeline_path(rows, timeline);
-  if (!stretches || stretches->size() < 2) return;
+  if (!stretches) return;
   const SegmentSize size = rows.cluster.identity.segment_size;
   TimelineWal wal(rows, *stretches);
   for (const BackupSummary& backup : rows.backups) {

@@ -29,8 +29,7 @@ struct SegmentGap {
   SegmentName before;
   std::uint64_t missing = 0;
 };
-// Of one timeline, and where the path to it changes from one timeline to the next, as seen from
-// each backup.
+// Of one timeline, and those of the path to it that a recovery from some backup would meet.
 std::vector<SegmentGap> find_gaps(const ClusterRows& rows, TimelineId timeline);
 
 // Some WAL that keeps pitr-restore from calling a segment absent: a later segment of its timeline,

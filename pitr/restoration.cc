@@ -102,8 +102,7 @@ class Restoration {
         !overrides_for(configuration_, destination_.directory).empty()) {
       log_warning(
           "postgresql.conf names files by itself, or includes others: start the restored server "
-          "only "
-          "as it is printed, or it may open the original's data directory");
+          "only as it is printed, or it may open the original's data directory");
     }
     if (options_.with_config) write_configuration();
     restore.finish();
