@@ -305,7 +305,7 @@ std::optional<StoredFile> open_wal_file(const RestoreRequest& request, Storage& 
 void read_wal_file(const RestoreRequest& request, const StoredFile& stored,
                    const ArchiveReader::Consumer& consumer) {
   const ClusterIdentity& cluster = request.cluster.identity;
-  stored.reader->read_all(request.jobs, [&](ByteSpan raw, std::uint64_t offset) {
+  stored.reader->inspect_all(request.jobs, [&](ByteSpan raw, std::uint64_t offset) {
     if (request.name.has_pages() && offset == 0) {
       check_segment_header(raw, cluster.segment_size, request.name.segment, cluster);
     }
