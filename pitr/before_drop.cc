@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/units.h"
 #include "pitr/history.h"
+#include "pitr/plan_output.h"
 
 namespace pitr {
 
@@ -94,8 +95,9 @@ std::string drop_of_unknown_place(const NamedHistory& history, const std::string
 void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
                         const ClusterRows& rows) {
   if (request.timeline && !timeline_path(rows, *request.timeline)) {
-    throw_finding("timeline_unknown", fmt::format("timeline {} is not known", *request.timeline),
-                  "Its history file is not in the repository.");
+    const std::string message = fmt::format("timeline {} is not known", *request.timeline);
+    require_all_read(rows, message);
+    throw_finding("timeline_unknown", message, "Its history file is not in the repository.");
   }
   const NamedHistory history = read_history(storage, rows, {});
   std::vector<Match> matches = find_matches(history, what);
@@ -111,7 +113,9 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
   std::copy_if(matches.begin(), matches.end(), std::back_inserter(drops), is_drop);
   if (drops.empty()) {
     const std::string perhaps = drop_of_unknown_place(history, what);
-    throw_finding("drop_not_found", fmt::format("the archived WAL holds no drop of \"{}\"", what),
+    const std::string message = fmt::format("the archived WAL holds no drop of \"{}\"", what);
+    require_all_read(rows, message);
+    throw_finding("drop_not_found", message,
                   !perhaps.empty() ? perhaps
                   : matches.empty()
                       ? ""

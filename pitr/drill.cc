@@ -160,7 +160,10 @@ class Drill {
     report_.target = describe_target(plan.target);
     report_.plan = plan_as_json(plan);
     report_.plan_text = plan_as_text(plan);
-    if (!plan.reachable()) find("the target cannot be reached: " + plan.reason->message);
+    if (!plan.reachable()) {
+      require_all_read(rows_, plan.reason->message);
+      find("the target cannot be reached: " + plan.reason->message);
+    }
     for (const std::string& warning : plan.warnings)
       log_warning(warning);
     report_.backup = plan.backup->id;

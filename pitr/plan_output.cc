@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "common/error.h"
 #include "common/units.h"
 #include "wal/transaction_id.h"
 
@@ -156,6 +157,18 @@ Json plan_as_json(const RecoveryPlan& plan, std::optional<double> estimated_seco
   json["commit_after"] = commit_as_json(plan, plan.commit_after);
   json["warnings"] = plan.warnings;
   return json;
+}
+
+void require_all_read(const ClusterRows& rows, const std::string& missed) {
+  if (!rows.may_lack_something()) return;
+  std::string files;
+  for (const UnreadableFile& file : rows.unreadable) {
+    if (!file.is_damaged) files += (files.empty() ? "" : "; ") + file.text();
+  }
+  throw Error({.kind = ErrorKind::kSystem,
+               .message = "whether the target can be reached could not be found out",
+               .detail = fmt::format("Without these it cannot ({}): {}.", missed, files),
+               .hint = "Run it again when they can be read."});
 }
 
 std::string windows_as_text(const std::vector<ReachableWindow>& windows) {

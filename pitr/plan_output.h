@@ -17,6 +17,10 @@ std::string plan_as_text(const RecoveryPlan& plan);
 // resolved.
 std::string describe_target(const RecoveryTarget& target);
 
+// Throws kSystem where files could not be read this time: what is missed, so that the target cannot
+// be reached, may be in them.
+void require_all_read(const ClusterRows& rows, const std::string& missed);
+
 // The windows in which any moment can be reached, one line each.
 std::string windows_as_text(const std::vector<ReachableWindow>& windows);
 

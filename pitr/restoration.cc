@@ -85,6 +85,27 @@ class Restoration {
     if (!options.wal_from.empty()) rescued_ = rescued_folder(options);
   }
 
+  // Everything that can be refused is refused here, before anything is touched.
+  void refuse_wrong_places() {
+    check_destination(destination_);
+    check_old_wal_can_move(destination_.directory);
+    std::vector<std::string> created;
+    for (const TablespaceChange& tablespace : plan_.tablespaces_created) {
+      created.push_back(tablespace.path);
+    }
+    check_created_tablespaces(created);
+    place_all_tablespaces();
+    if (!options_.wal_directory.empty()) {
+      request_.wal_directory = resolve_path(options_.wal_directory);
+      check_wal_directory(request_.wal_directory, destination_);
+    }
+    if (options_.with_config && access(config_folder_.c_str(), F_OK) == 0) {
+      refuse(fmt::format("\"{}\" exists already", config_folder_),
+             "The configuration from outside the data directory would go there.",
+             "Move it away, or leave --with-config out.");
+    }
+  }
+
   void run() {
     prepare();
     BackupRestore restore(request_, storage_);
@@ -171,24 +192,12 @@ class Restoration {
   }
 
  private:
-  // Everything that can be refused is refused here, before anything is touched.
   void prepare() {
-    check_destination(destination_);
-    check_old_wal_can_move(destination_.directory);
-    std::vector<std::string> created;
-    for (const TablespaceChange& tablespace : plan_.tablespaces_created) {
-      created.push_back(tablespace.path);
-    }
-    check_created_tablespaces(created);
+    refuse_wrong_places();
     const Config& config = session_.config;
     request_.cluster = cluster_;
     request_.backup = *plan_.backup;
     request_.destination = destination_.directory;
-    place_all_tablespaces();
-    if (!options_.wal_directory.empty()) {
-      request_.wal_directory = resolve_path(options_.wal_directory);
-      check_wal_directory(request_.wal_directory, destination_);
-    }
     request_.owner = choose_owner(config);
     request_.jobs = options_.jobs > 0 ? options_.jobs : config.restore.jobs;
     request_.delta = options_.delta;
@@ -202,11 +211,6 @@ class Restoration {
       if (options_.watch) options_.watch();
     };
     make_settings();
-    if (options_.with_config && access(config_folder_.c_str(), F_OK) == 0) {
-      refuse(fmt::format("\"{}\" exists already", config_folder_),
-             "The configuration from outside the data directory would go there.",
-             "Move it away, or leave --with-config out.");
-    }
     if (options_.with_config && !has_outside_configuration(*plan_.backup)) {
       log_info("--with-config: the server had its configuration inside the data directory");
     }
@@ -360,6 +364,13 @@ std::string rescued_folder(const RestoreOptions& options) {
       (last_part(named) == "pg_wal" && resolve_path(parent_directory(named)) == directory);
   const std::string moved = is_own ? wal_put_aside_before(directory) : "";
   return moved.empty() ? folder : moved;
+}
+
+void check_recovery_options(const RestoreOptions& options) { parse_recovery_options(options); }
+
+void check_restoration(const Session& session, const RestoreOptions& options, Storage& storage,
+                       const ClusterRows& rows, const RecoveryPlan& plan) {
+  Restoration(session, options, storage, rows, plan).refuse_wrong_places();
 }
 
 RestoredDirectory restore_planned(const Session& session, const RestoreOptions& options,

@@ -17,6 +17,14 @@ std::string choose_action(const RestoreOptions& options, const RecoveryTarget& w
 // The folder behind --wal-from. An interrupted restore may have moved the directory's own pg_wal.
 std::string rescued_folder(const RestoreOptions& options);
 
+// Throws kUsage for a --recovery-option that is none, or that the plan decides.
+void check_recovery_options(const RestoreOptions& options);
+
+// Throws kUsage, and touches nothing, where restore_planned() would refuse options.to or what is to
+// go beside it.
+void check_restoration(const Session& session, const RestoreOptions& options, Storage& storage,
+                       const ClusterRows& rows, const RecoveryPlan& plan);
+
 struct RestoredDirectory {
   std::string directory;
   RestoreCounts counts;

@@ -40,6 +40,7 @@ void check_options(const RestoreOptions& options) {
   if (!mode.empty() && mode != "preserve" && mode != "off") {
     refuse(fmt::format("invalid archive mode \"{}\"", mode), "Expected preserve or off.");
   }
+  check_recovery_options(options);
 }
 
 ErrorReport unreachable(const PlanReason& reason) {
@@ -67,19 +68,6 @@ int answer_unreachable(const Session& session, const RestoreOptions& options,
   }
   log_error(report);
   return kBadFinding;
-}
-
-// The missing piece may be in what could not be read this time.
-[[noreturn]] void throw_not_found_out(const ClusterRows& rows, const RecoveryPlan& plan) {
-  std::string files;
-  for (const UnreadableFile& file : rows.unreadable) {
-    if (!file.is_damaged) files += (files.empty() ? "" : "; ") + file.text();
-  }
-  throw Error(
-      {.kind = ErrorKind::kSystem,
-       .message = "whether the target can be reached could not be found out",
-       .detail = fmt::format("Without these it cannot ({}): {}.", plan.reason->message, files),
-       .hint = "Run it again when they can be read."});
 }
 
 // What the operator must know before the server is started.
@@ -138,6 +126,16 @@ void warn_of_subscriptions(RecoveryPlan& plan, const RestoreOptions& options, St
       listed));
 }
 
+// The moment can be reached all the same: that is what was asked.
+void warn_of_refusal(const Session& session, const RestoreOptions& options, Storage& storage,
+                     const ClusterRows& rows, const RecoveryPlan& plan) {
+  try {
+    check_restoration(session, options, storage, rows, plan);
+  } catch (const Error& error) {
+    log_warning(fmt::format("without --dry-run this would be refused: {}", error.what()));
+  }
+}
+
 void print_restored(const Session& session, const RestoredDirectory& restored,
                     const RecoveryPlan& plan) {
   if (!session.json) {
@@ -187,7 +185,7 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;
   if (!plan.reachable()) {
-    if (rows.may_lack_something()) throw_not_found_out(rows, plan);
+    require_all_read(rows, plan.reason->message);
     return answer_unreachable(session, options, plan);
   }
   choose_action(options, plan.written);
@@ -198,6 +196,7 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
     log_warning(warning);
   if (!session.json) print_output(plan_as_text(plan));
   if (options.dry_run) {
+    if (!options.to.empty()) warn_of_refusal(session, options, *storage, rows, plan);
     if (!session.json) return kSuccess;
     const auto drill = load_drill_record(session.config.state.directory, cluster.key);
     print_json(plan_as_json(plan, estimate_seconds(drill, plan, cluster.identity.segment_size)));

@@ -7,6 +7,7 @@ operations=4
 questions=(
   "info --json"
   "restore --dry-run --json --to $WORK/nowhere"
+  "restore --dry-run --json --before-drop filled"
   "history --json"
   "verify --json"
 )

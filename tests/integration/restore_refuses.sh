@@ -91,4 +91,16 @@ refused 2 'HINT: .*--cluster' --to "$to" --stanza main
 expect_status 2 pitr main recover
 expect_error 'HINT: .*restore'
 refused 2 'tablespace' --to "$to" --tablespace /a=/b
+
+story "a dry run refuses what can never be, and warns of a place that would be refused"
+refused 2 'KEY=VALUE|recovery option' --dry-run --target-immediate --recovery-option novalue
+for places in "--to $WORK/full" "--to $WORK/main/data --delta" "--to $to --tablespace /a=/b"; do
+  # shellcheck disable=SC2086 # several words
+  expect_status 0 pitr main restore --dry-run --target-immediate $places
+  expect_output '^reachable +yes'
+  expect_error '^WARNING: .*would be refused'
+done
+expect_status 0 pitr main restore --dry-run --target-immediate --to "$to"
+expect_no_error 'refused'
+expect_absent "$to"
 expect_repository_unchanged main
