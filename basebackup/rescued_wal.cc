@@ -139,6 +139,16 @@ std::vector<WalFileName> list_rescued_files(const std::string& folder,
   return names;
 }
 
+std::vector<std::string> segments_that_are_no_files(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const auto name = WalFileName::parse(entry.path().filename().string());
+    if (name && name->has_pages() && !entry.is_regular_file()) names.push_back(name->text);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 std::vector<std::string> history_files_of_nobody(const std::string& folder,
                                                  const ClusterIdentity& cluster) {
   std::vector<std::string> nobodys;
@@ -155,7 +165,10 @@ std::vector<std::string> history_files_of_nobody(const std::string& folder,
 }
 
 void add_rescued_wal(ClusterRows& rows, const std::string& folder) {
-  for (const WalFileName& name : list_rescued_files(folder, rows.cluster.identity)) {
+  const std::vector<WalFileName> names = list_rescued_files(folder, rows.cluster.identity);
+  for (const std::string& name : segments_that_are_no_files(folder))
+    log_warning(fmt::format("--wal-from: \"{}\" is passed over: it is not a regular file", name));
+  for (const WalFileName& name : names) {
     const std::string path = folder + "/" + name.text;
     try {
       if (name.kind == WalFileKind::kSegment) add_segment(rows, path, name);

@@ -16,12 +16,15 @@ namespace pitr {
 std::vector<WalFileName> list_rescued_files(const std::string& folder,
                                             const ClusterIdentity& cluster);
 
-// Adds to the rows what the folder holds and the repository lacks: the plan then counts with it.
-// Files of another cluster are passed over with a warning.
+// What has a segment's name in a folder and is no file: a pipe, a link that leads nowhere.
+std::vector<std::string> segments_that_are_no_files(const std::string& folder);
+
 // The history files of a folder in which nothing says that it is this cluster's.
 std::vector<std::string> history_files_of_nobody(const std::string& folder,
                                                  const ClusterIdentity& cluster);
 
+// Adds to the rows what the folder holds and the repository lacks: the plan then counts with it.
+// Files of another cluster, and what is no file, are passed over with a warning.
 void add_rescued_wal(ClusterRows& rows, const std::string& folder);
 
 // Throws kUsage where pitr-restore would answer with something else than "not there" for a segment

@@ -60,6 +60,11 @@ int run_push(Session& session, const std::string& folder) {
                .hint = fmt::format("If it is this cluster's: pitr-archive --rescued {}/{}", folder,
                                    name)});
   }
+  for (const std::string& name : segments_that_are_no_files(folder)) {
+    log_error({.kind = ErrorKind::kMismatch,
+               .message = fmt::format("\"{}\" is not a regular file", folder + "/" + name)});
+    refused.push_back(name);
+  }
   for (const WalFileName& name : list_rescued_files(folder, cluster.identity)) {
     std::vector<std::string> call = words;
     call.push_back(folder + "/" + name.text);

@@ -172,6 +172,16 @@ expect_status 1 pitr main push --from "$WORK/alone" --json
 expect_equal "['00000002.history']" "$(json "$OUT" 'd["refused"]')" "refused"
 expect_error "^ERROR: .*00000002.history.* does not say whose it is"
 
+story "a pipe and a link to nowhere under segments' names: refused in words, not passed over"
+mkdir "$WORK/no-files"
+mkfifo "$WORK/no-files/$half"
+ln -s "$WORK/nowhere" "$WORK/no-files/$(segment_after "$half" 1)"
+expect_status 1 pitr main push --from "$WORK/no-files" --json
+expect_equal "['$half', '$(segment_after "$half" 1)']" "$(json "$OUT" 'd["refused"]')" "refused"
+expect_error "^ERROR: .*$half\" is not a regular file"
+expect_status 0 pitr main restore --dry-run --wal-from "$WORK/no-files"
+expect_error "^WARNING: .*$half\" is passed over: it is not a regular file"
+
 story "after a push a restore needs no --wal-from, but for the half segment's tail; it may still have it"
 rm -rf "$WORK/copy"
 expect_status 0 pitr main restore --dry-run --json --wal-from "$WORK/rescued"
