@@ -125,6 +125,33 @@ TEST_CASE("gaps are counted between the whole segments of one timeline", "[catal
   CHECK(find_gaps(wal.all(), 3).empty());
 }
 
+TEST_CASE("the first segments that a backup needs are a gap where later ones are stored",
+          "[catalog]") {
+  HandMadeWal wal;
+  for (const std::uint64_t number : {5U, 6U})
+    wal.add(1, number);
+  CHECK(find_gaps(wal.all(), 1).empty());
+  wal.add_backup("b", 1, lsn_in(3, 0), lsn_in(3, 100));
+  const auto gaps = find_gaps(wal.all(), 1);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].after.to_string() == "000000010000000000000002");
+  CHECK(gaps[0].before.to_string() == "000000010000000000000005");
+  CHECK(gaps[0].missing == 2);
+}
+
+TEST_CASE("a segment missing in front of the beginning of a later one is a gap", "[catalog]") {
+  HandMadeWal wal;
+  for (const std::uint64_t number : {2U, 3U})
+    wal.add(1, number);
+  wal.add_tail(1, 5, 8192);
+  wal.add_backup("b", 1, lsn_in(2, 0), lsn_in(2, 100));
+  const auto gaps = find_gaps(wal.all(), 1);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].after.to_string() == "000000010000000000000003");
+  CHECK(gaps[0].before.to_string() == "000000010000000000000005");
+  CHECK(gaps[0].missing == 1);
+}
+
 TEST_CASE("no gap lies between the last segment of a log and the first of the next", "[catalog]") {
   HandMadeWal wal;
   wal.add(1, 0xFFF);
