@@ -11,12 +11,13 @@
 
 #include "common/error.h"
 #include "io/copy.h"
+#include "wal/timeline_history.h"
 
 namespace pitr {
 
 namespace {
 
-constexpr std::uint64_t kLargestTextFile = 64ULL << 20;  // history files grow with each timeline
+constexpr std::uint64_t kLargestTextFile = 16ULL << 20;  // history files grow with each timeline
 
 void check_source(const File& source, const WalFileName& name, const ClusterIdentity& cluster) {
   struct stat status {};
@@ -37,6 +38,9 @@ void check_source(const File& source, const WalFileName& name, const ClusterIden
         {.kind = ErrorKind::kMismatch,
          .message = fmt::format("WAL file \"{}\" has {} bytes", name.text, size),
          .detail = size == 0 ? "It is empty." : "A file of this kind is never that large."});
+  } else if (name.kind == WalFileKind::kHistory) {
+    // It can never be taken back, and a damaged one stands in the way of every recovery.
+    parse_timeline_history(name.segment.timeline, read_whole_file(source.path()));
   }
 }
 

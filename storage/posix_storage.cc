@@ -439,6 +439,7 @@ void create_posix_repository(const std::string& root) {
     return;
   }
   Directory entries(root);
+  if (!entries.exists()) throw_file_error("open directory", root, ENOTDIR);
   while (const dirent* entry = entries.next()) {
     const std::string_view name = entry->d_name;
     if (name == "lost+found" || name.starts_with(kRepositoryMarker)) continue;

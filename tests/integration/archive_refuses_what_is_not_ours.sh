@@ -63,10 +63,26 @@ mkdir "$next"
 refused "a directory" "$PWD/$next" "$next.* is not a regular file"
 rmdir "$next"
 
+history=00000004.history
+for line in garbage '1' '4\t0/3000000\titself' '2\t0/3000000\tb\n1\t0/2000000\ta'; do
+  printf "$line\n" >"$history"
+  refused "a history file that PostgreSQL would not accept: $line" "$PWD/$history" "\"$history\" is damaged"
+done
+head -c 100000 /dev/zero >"$history"
+refused "a history file of zeros" "$PWD/$history" "\"$history\" is damaged"
+head -c 17M /dev/zero >"$history"
+refused "a huge history file" "$PWD/$history" "\"$history\" has 17825792 bytes"
+rm "$history"
+
 for name in postgresql.conf "${last}x" "${last,,}a" "${last}.gz" 0000001.history "$last.partial.partial"; do
   cp "$good" "$name"
   refused "a name that is no WAL file's: $name" "$PWD/$name" "\"$name\" is not the name of a WAL file"
 done
+
+story "a history file as PostgreSQL would read it is welcome, comments, blank lines and all"
+printf '# made by hand\n\n 1 0/3000000 spaces\n2\t0/A000000\tbefore 2000-01-01 00:00:00+00\n' >"$PWD/$history"
+expect_status 0 archive main "$PWD/$history"
+rm "$history"
 
 story "the complete segment itself is still welcome"
 expect_status 0 archive main "pg_wal/$last"

@@ -35,6 +35,10 @@ expect_status 0 pitr other init
 expect_repository_kept main
 
 story "a directory that holds something else is not taken for a repository"
+for place in "$WORK/main/pitr.toml" "$WORK/main/pitr.toml/in" /dev/null; do
+  PITR_REPOSITORY_URL=file://$place expect_status 1 pitr main init
+  expect_error "^ERROR: .*$place.*: Not a directory"
+done
 mkdir "$WORK/full"
 echo mine >"$WORK/full/file"
 PITR_REPOSITORY_URL=file://$WORK/full expect_status 2 pitr main init
