@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "basebackup/server.h"
 #include "common/error.h"
 #include "common/process.h"
 #include "wal/lsn.h"
@@ -35,10 +36,16 @@ std::uint64_t to_lsn(const std::string& text) {
                .message = fmt::format("the server sent \"{}\" where an LSN was expected", text)});
 }
 
-ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication,
-                                   const std::string& database) {
+namespace {
+
+struct OptionsFreer {
+  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+};
+using OptionsHandle = std::unique_ptr<PQconninfoOption, OptionsFreer>;
+
+OptionsHandle parse_connection_string(const std::string& connection) {
   char* message = nullptr;
-  PQconninfoOption* options = PQconninfoParse(connection.c_str(), &message);
+  OptionsHandle options(PQconninfoParse(connection.c_str(), &message));
   if (options == nullptr) {
     std::string reason = message != nullptr ? without_line_ends(message) : "out of memory";
     PQfreemem(message);
@@ -51,6 +58,23 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
         {.kind = ErrorKind::kUsage,
          .message = fmt::format("cluster.connection is not a connection string: {}", reason)});
   }
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    const std::string_view keyword = option->keyword;
+    if (option->val == nullptr || (keyword != "password" && keyword != "sslpassword")) continue;
+    throw Error({.kind = ErrorKind::kUsage,
+                 .message = "cluster.connection holds a password",
+                 .hint = "Put it into ~/.pgpass or a service file, which others cannot read."});
+  }
+  return options;
+}
+
+}  // namespace
+
+void check_connection_string(const std::string& connection) { parse_connection_string(connection); }
+
+ConnectionHandle connect_to_server(const std::string& connection, const std::string& replication,
+                                   const std::string& database) {
+  const OptionsHandle options = parse_connection_string(connection);
   const ProcessIdentity self = ProcessIdentity::self();
   const std::string application = fmt::format("pitr {}:{}", self.host.substr(0, 40), self.pid);
   std::vector<const char*> keywords = {"application_name"};
@@ -63,16 +87,10 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
     keywords.push_back("dbname");
     values.push_back(database.c_str());
   }
-  for (const PQconninfoOption* option = options; option->keyword != nullptr; ++option) {
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     const std::string_view keyword = option->keyword;
     if (option->val == nullptr || keyword == "application_name" || keyword == "replication")
       continue;
-    if (keyword == "password" || keyword == "sslpassword") {
-      PQconninfoFree(options);
-      throw Error({.kind = ErrorKind::kUsage,
-                   .message = "cluster.connection holds a password",
-                   .hint = "Put it into ~/.pgpass or a service file, which others cannot read."});
-    }
     if (keyword == "dbname" && !database.empty()) continue;
     keywords.push_back(option->keyword);
     values.push_back(option->val);
@@ -81,7 +99,6 @@ ConnectionHandle connect_to_server(const std::string& connection, const std::str
   values.push_back(nullptr);
   // expand_dbname = 0: a database name is never taken for a connection string.
   ConnectionHandle link(PQconnectdbParams(keywords.data(), values.data(), 0));
-  PQconninfoFree(options);
   if (PQstatus(link.get()) == CONNECTION_OK) return link;
   throw Error({.kind = ErrorKind::kSystem,
                .message = "could not connect to the server",

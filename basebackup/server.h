@@ -30,6 +30,9 @@ struct ServerFacts {
   std::int32_t backend_pid = 0;
 };
 
+// Throws kUsage for what libpq cannot parse, and for a password: the configuration holds no secret.
+void check_connection_string(const std::string& connection);
+
 struct ArchiverState {
   std::string last_archived_wal;
   std::string last_failed_wal;

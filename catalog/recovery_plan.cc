@@ -11,7 +11,8 @@ namespace pitr {
 
 namespace {
 
-// Newest backup first; only those whose own WAL is there.
+// Only those whose own WAL is there: newest backup first, but behind all others those that hold
+// pages which fail their checksums.
 std::vector<RecoveryCandidate> candidates_on(const ClusterRows& rows, TimelineId timeline,
                                              const std::string& backup_id) {
   std::vector<RecoveryCandidate> candidates;
@@ -26,6 +27,9 @@ std::vector<RecoveryCandidate> candidates_on(const ClusterRows& rows, TimelineId
     if (path.has_wal_up_to(backup.stop_lsn)) candidates.push_back({&backup, std::move(path)});
   }
   std::reverse(candidates.begin(), candidates.end());
+  std::stable_partition(
+      candidates.begin(), candidates.end(),
+      [](const RecoveryCandidate& candidate) { return candidate.backup->page_errors.empty(); });
   return candidates;
 }
 
@@ -43,12 +47,34 @@ void describe_candidate(RecoveryPlan& plan, const RecoveryCandidate& candidate, 
   plan.segment_count = extent.segments;
   plan.bytes_to_fetch = candidate.backup->stored_bytes + extent.stored_bytes;
   plan.next_xid = extent.next_xid;
+  if (!candidate.backup->page_errors.empty()) {
+    plan.warnings.push_back(fmt::format(
+        "base backup \"{}\" holds pages that fail their checksums ({}), and no other one "
+        "serves",
+        candidate.backup->id, candidate.backup->page_errors.size()));
+  }
+}
+
+bool leads_to(const ClusterRows& rows, const BackupSummary& backup, TimelineId timeline) {
+  const auto stretches = timeline_path(rows, timeline);
+  return stretches && is_on_path(backup, *stretches);
+}
+
+const BackupSummary* find_backup(const ClusterRows& rows, const std::string& id) {
+  const auto found = std::find_if(rows.backups.begin(), rows.backups.end(),
+                                  [&](const BackupSummary& backup) { return backup.id == id; });
+  return found == rows.backups.end() ? nullptr : &*found;
 }
 
 std::vector<TimelineId> timelines_to_try(const ClusterRows& rows, const PlanRequest& request) {
   if (request.timeline) return std::vector<TimelineId>(1, *request.timeline);
   std::vector<TimelineId> timelines = known_timelines(rows);
   std::reverse(timelines.begin(), timelines.end());
+  const BackupSummary* wanted = find_backup(rows, request.backup_id);
+  if (wanted != nullptr && !request.newest_timeline) {
+    std::erase_if(timelines,
+                  [&](TimelineId timeline) { return !leads_to(rows, *wanted, timeline); });
+  }
   // The end of the WAL means that of the newest timeline, not of an abandoned one.
   const bool only_newest =
       request.newest_timeline || request.target.kind == RecoveryTarget::Kind::kEnd;
@@ -71,9 +97,8 @@ bool says_more(const PlanReason& reason, const std::optional<PlanReason>& known)
 
 std::string why_no_candidate(const ClusterRows& rows, const PlanRequest& request) {
   if (rows.backups.empty()) return "there is no base backup";
-  if (!request.backup_id.empty() &&
-      std::none_of(rows.backups.begin(), rows.backups.end(),
-                   [&](const BackupSummary& backup) { return backup.id == request.backup_id; })) {
+  const BackupSummary* wanted = find_backup(rows, request.backup_id);
+  if (!request.backup_id.empty() && wanted == nullptr) {
     return fmt::format("there is no backup \"{}\"", request.backup_id);
   }
   if (request.timeline && !timeline_path(rows, *request.timeline)) {
@@ -83,19 +108,37 @@ std::string why_no_candidate(const ClusterRows& rows, const PlanRequest& request
   if (request.timeline) {
     return fmt::format("no usable base backup lies on the path to timeline {}", *request.timeline);
   }
+  const std::vector<TimelineId> timelines = known_timelines(rows);
+  if (wanted != nullptr && request.newest_timeline && !timelines.empty() &&
+      !leads_to(rows, *wanted, timelines.back())) {
+    return fmt::format("backup \"{}\" does not lie on the path to timeline {}, the newest",
+                       wanted->id, timelines.back());
+  }
+  if (wanted != nullptr) {
+    return fmt::format("the repository lacks WAL of backup \"{}\" itself", wanted->id);
+  }
   return "no base backup has all of its WAL in the repository";
 }
 
 void add_nearest(RecoveryPlan& plan, const ClusterRows& rows, const PlanRequest& request) {
   plan.windows = reachable_windows(rows);
+  const RecoveryTarget& target = request.target;
   for (const ReachableWindow& window : plan.windows) {
-    if (window.to_time && (request.target.kind != RecoveryTarget::Kind::kTime ||
-                           *window.to_time <= request.target.time)) {
+    // Where a transaction or a name that is not there would be, nobody knows: then the last moment.
+    bool is_before = true;
+    bool is_after = false;
+    if (target.kind == RecoveryTarget::Kind::kTime) {
+      is_before = window.to_time && *window.to_time <= target.time;
+      is_after = window.from_time > target.time;
+    } else if (target.kind == RecoveryTarget::Kind::kLsn) {
+      is_before = window.to_lsn <= target.lsn;
+      is_after = window.from_lsn > target.lsn;
+    }
+    if (is_before && window.to_time) {
       plan.nearest_before =
           std::max(plan.nearest_before.value_or(*window.to_time), *window.to_time);
     }
-    if (request.target.kind == RecoveryTarget::Kind::kTime &&
-        window.from_time > request.target.time) {
+    if (is_after) {
       plan.nearest_after =
           std::min(plan.nearest_after.value_or(window.from_time), window.from_time);
     }
@@ -123,10 +166,12 @@ std::optional<RecoveryPlan> plan_on(const ClusterRows& rows, const PlanRequest& 
 }
 
 // A time may lie on several timelines: after a recovery to an earlier moment the old one's later
-// commits are still there.
+// commits are still there. And where the newest one ends, another may go on.
 void name_other_timelines(RecoveryPlan& plan, const ClusterRows& rows, const PlanRequest& request,
                           const WalReader& reader) {
-  if (request.target.kind != RecoveryTarget::Kind::kTime || request.timeline) return;
+  const bool may_lie_on_several = request.target.kind == RecoveryTarget::Kind::kTime ||
+                                  request.target.kind == RecoveryTarget::Kind::kEnd;
+  if (!may_lie_on_several || request.timeline) return;
   for (const TimelineId timeline : known_timelines(rows)) {
     if (timeline == plan.timeline) continue;
     RecoveryPlan refusal;
@@ -136,14 +181,19 @@ void name_other_timelines(RecoveryPlan& plan, const ClusterRows& rows, const Pla
     } catch (const Error&) {
       // What cannot be read there the plan does not need.
     }
-    if (!other || other->stop.kind == PlannedStop::Kind::kEndOfWal) continue;
-    const bool is_same_stop = other->commit_before == plan.commit_before;
+    const bool is_same_stop = !other || other->commit_before == plan.commit_before;
     if (is_same_stop || !other->commit_before) continue;
-    plan.warnings.push_back(fmt::format(
-        "the target lies on timeline {}, too, where recovery would stop after transaction {} of "
-        "{}: --timeline {} chooses it",
-        timeline, other->commit_before->xid,
-        to_local_text(from_postgres_time(other->commit_before->time)), timeline));
+    const bool ends = other->stop.kind == PlannedStop::Kind::kEndOfWal;
+    const bool goes_on =
+        plan.stop.kind == PlannedStop::Kind::kEndOfWal &&
+        (!plan.commit_before || other->commit_before->time > plan.commit_before->time);
+    if (ends && !goes_on) continue;
+    plan.warnings.push_back(
+        fmt::format("{} timeline {}{} where recovery would stop after transaction {} of {}: "
+                    "--timeline {} chooses it",
+                    ends ? "later commits are on" : "the target lies on", timeline,
+                    ends ? "," : ", too,", other->commit_before->xid,
+                    to_local_text(from_postgres_time(other->commit_before->time)), timeline));
   }
 }
 

@@ -308,12 +308,15 @@ bool TargetSearch::find_end_for_time(RecoveryPlan& plan) {
   }
   plan.warnings.push_back(
       plan.commit_before
-          ? fmt::format("no commit after the target is archived yet; recovery stops at the last "
-                        "archived one, at {} (transaction {}). Later WAL was not archived yet",
-                        to_local_text(from_postgres_time(plan.commit_before->time)),
-                        plan.commit_before->xid)
-          : "no commit after the target is archived yet; recovery stops at the end of the "
-            "archived WAL. Later WAL was not archived yet");
+          ? fmt::format(
+                "no commit after the target is archived on timeline {} yet; recovery stops at "
+                "its last archived one, at {} (transaction {}). Later WAL was not archived yet",
+                timeline(), to_local_text(from_postgres_time(plan.commit_before->time)),
+                plan.commit_before->xid)
+          : fmt::format(
+                "no commit after the target is archived on timeline {} yet; recovery stops at "
+                "the end of its archived WAL. Later WAL was not archived yet",
+                timeline()));
   needed_until_ = std::max(last, path().end_of_records() - 1);
   avoid_removals(plan, last + 1);
   return true;
@@ -339,6 +342,10 @@ bool TargetSearch::find_end(RecoveryPlan& plan) {
     // pitr-restore would refuse to end recovery at a gap: a target must end it before.
     if (path().last_record() < stop_lsn()) return refuse_gap();
     plan.written = last_target();
+    plan.warnings.push_back(fmt::format(
+        "recovery ends at a gap: what was committed behind it, where WAL is stored from "
+        "\"{}\" on, is left out",
+        path().behind_gap()->to_string()));
   }
   if (path().fork_inside()) plan.written = last_target();
   needed_until_ = kEndOfTime;

@@ -56,6 +56,7 @@ class TargetSearch {
 
   const WalPath& path() const { return candidate_.path; }
   Lsn stop_lsn() const { return candidate_.backup->stop_lsn; }
+  TimelineId timeline() const { return path().stretches().back().timeline; }
   bool is_past(std::int64_t time) const;
   const std::vector<TransactionEnd>& transactions(const PathSegment& segment);
   std::optional<TransactionEnd> first_past_time();

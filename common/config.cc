@@ -1,5 +1,6 @@
 #include "common/config.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -29,6 +30,7 @@
 #include <toml++/toml.h>
 
 #include "common/error.h"
+#include "common/log.h"
 #include "common/nearest.h"
 #include "common/units.h"
 
@@ -494,12 +496,39 @@ void read_file(Config& config, const std::string& path) {
     read_section(config, path, section.str(), node);
 }
 
-std::string environment_name(const Option& option) {
-  std::string name = fmt::format("PITR_{}_{}", option.section, option.key);
+std::string environment_name(std::string_view section, std::string_view key) {
+  std::string name = fmt::format("PITR_{}_{}", section, key);
   for (char& c : name) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
   return name;
+}
+
+// A section that is not there yet is refused as in a file. A key only with a warning: a stray
+// variable must not stop archiving.
+void look_at_variable(const std::string& name) {
+  for (const std::string_view later : kLaterSections) {
+    if (name.starts_with(environment_name(later, ""))) {
+      throw_not_available(name, fmt::format("[{}]", later));
+    }
+  }
+  bool is_of_section = false;
+  std::vector<std::string> names;
+  for (const Option& option : options()) {
+    is_of_section = is_of_section || name.starts_with(environment_name(option.section, ""));
+    names.push_back(environment_name(option.section, option.key));
+  }
+  if (!is_of_section || std::find(names.begin(), names.end(), name) != names.end()) return;
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  log_warning(fmt::format("the environment variable {} means nothing. {}", name,
+                          suggest_nearest(name, known)));
+}
+
+void look_at_variables() {
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    if (text.starts_with("PITR_")) look_at_variable(std::string(text.substr(0, text.find('='))));
+  }
 }
 
 std::string absolute(const std::string& path) {
@@ -516,6 +545,7 @@ std::string absolute(const std::string& path) {
 Config load_config(const std::string& given_path) {
   Config config;
   const char* from_environment = std::getenv("PITR_CONFIG");
+  if (from_environment != nullptr && *from_environment == '\0') from_environment = nullptr;
   const bool is_named = !given_path.empty() || from_environment != nullptr;
   std::string path = !given_path.empty() ? given_path
                      : from_environment  ? from_environment
@@ -525,8 +555,9 @@ Config load_config(const std::string& given_path) {
     config.path = absolute(path);
     read_file(config, config.path);
   }
+  look_at_variables();
   for (const Option& option : options()) {
-    const std::string name = environment_name(option);
+    const std::string name = environment_name(option.section, option.key);
     if (const char* text = std::getenv(name.c_str())) assign(config, option, text, name);
   }
   if (config.repository.url.empty()) {

@@ -1,5 +1,6 @@
 #include "common/time.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -210,6 +211,11 @@ std::optional<std::int64_t> parse_offset(std::string_view text) {
 }
 
 bool is_known_zone(std::string_view name) {
+  // What PostgreSQL reads as an abbreviation it gives a fixed offset: CET is +01 in summer, too.
+  // The zone of that name has summer time.
+  const bool is_abbreviation =
+      std::all_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  if (is_abbreviation) return false;
   if (name.empty() || name.front() == '/' || name.find("..") != std::string_view::npos)
     return false;
   const std::string path = fmt::format("/usr/share/zoneinfo/{}", name);

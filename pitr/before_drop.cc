@@ -31,6 +31,11 @@ bool is_named(const std::string& full_name, const std::string& what) {
   return full_name == what || full_name.ends_with("." + what);
 }
 
+// Of a schema or database that is younger than every map of names.
+bool has_unknown_place(const std::string& full_name) {
+  return full_name.find("?.") != std::string::npos;
+}
+
 using Stretches = std::vector<TimelineStretch>;
 
 bool is_on(const Stretches& path, const HistoryEvent& event) {
@@ -61,7 +66,11 @@ std::vector<Match> find_matches(const NamedHistory& history, const std::string& 
     }
     for (const MappedRelation& relation : event.relations) {
       const std::string name = describe_relation(relation, history.names);
-      if (is_named(name, what) || (oid && *oid == relation.oid)) matches.push_back({&event, name});
+      if (!is_named(name, what) && (!oid || *oid != relation.oid)) continue;
+      // Two of one name in places that no map knows may be two tables.
+      matches.push_back({&event, has_unknown_place(name)
+                                     ? fmt::format("{} (OID {})", name, relation.oid)
+                                     : name});
     }
   }
   return matches;
@@ -73,27 +82,29 @@ std::string describe(const Match& match) {
                      match.event->timeline);
 }
 
-// A relation of that name whose schema or database is younger than every map of names.
-std::string drop_of_unknown_place(const NamedHistory& history, const std::string& what) {
+// Relations of that name whose schema or database is younger than every map of names.
+std::string drops_of_unknown_place(const NamedHistory& history, const std::string& what) {
   const std::string own_name = what.substr(what.rfind('.') + 1);
-  for (auto event = history.events.rbegin(); event != history.events.rend(); ++event) {
-    if (event->kind != HistoryEvent::Kind::kDrop) continue;
-    for (const MappedRelation& relation : event->relations) {
+  std::vector<std::string> described;
+  std::vector<std::string> options;
+  for (const HistoryEvent& event : history.events) {
+    if (event.kind != HistoryEvent::Kind::kDrop) continue;
+    for (const MappedRelation& relation : event.relations) {
       const std::string name = describe_relation(relation, history.names);
-      if (name.find("?.") == std::string::npos || !name.ends_with("." + own_name)) continue;
-      return fmt::format(
-          "{} may be it: no map of names knows more. Name it by its OID: "
-          "--before-drop {}",
-          describe({&*event, name}), relation.oid);
+      if (!has_unknown_place(name) || !name.ends_with("." + own_name)) continue;
+      described.push_back(describe({&event, name}));
+      options.push_back(fmt::format("--before-drop {}", relation.oid));
     }
   }
-  return {};
+  if (described.empty()) return {};
+  return fmt::format("{} may be it: no map of names knows more. Name it by its OID: {}",
+                     fmt::join(described, ", or "), fmt::join(options, ", or "));
 }
 
 }  // namespace
 
-void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
-                        const ClusterRows& rows) {
+std::vector<std::string> target_before_drop(PlanRequest& request, const std::string& what,
+                                            Storage& storage, const ClusterRows& rows) {
   if (request.timeline && !timeline_path(rows, *request.timeline)) {
     const std::string message = fmt::format("timeline {} is not known", *request.timeline);
     require_all_read(rows, message);
@@ -112,7 +123,7 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
   std::vector<Match> drops;
   std::copy_if(matches.begin(), matches.end(), std::back_inserter(drops), is_drop);
   if (drops.empty()) {
-    const std::string perhaps = drop_of_unknown_place(history, what);
+    const std::string perhaps = drops_of_unknown_place(history, what);
     const std::string message = fmt::format("the archived WAL holds no drop of \"{}\"", what);
     require_all_read(rows, message);
     throw_finding("drop_not_found", message,
@@ -129,9 +140,10 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
                   fmt::format("Dropped were: {}.", fmt::join(subjects, ", ")));
   }
   const Match& last = drops.back();  // by time
+  std::vector<std::string> warnings;
   if (drops.size() > 1) {
-    log_warning(fmt::format("\"{}\" was dropped {} times; recovery stops before the last time",
-                            what, drops.size()));
+    warnings.push_back(fmt::format(
+        "\"{}\" was dropped {} times; recovery stops before the last time", what, drops.size()));
   }
   log_info("before the drop of " + describe(last));
   request.target = {
@@ -143,6 +155,7 @@ void target_before_drop(PlanRequest& request, const std::string& what, Storage& 
   }
   request.end_with_last_commit = true;
   if (!request.timeline && !request.newest_timeline) request.timeline = last.event->timeline;
+  return warnings;
 }
 
 }  // namespace pitr

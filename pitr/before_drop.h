@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "catalog/recovery_plan.h"
 
@@ -9,8 +10,8 @@ namespace pitr {
 
 // Makes the request's target the last drop of `what`: a table ("name", "schema.name" or
 // "database.schema.name"), a database, or an OID. Throws kFinding when there is none, or when the
-// name means several things.
-void target_before_drop(PlanRequest& request, const std::string& what, Storage& storage,
-                        const ClusterRows& rows);
+// name means several things. Returns warnings for the plan.
+std::vector<std::string> target_before_drop(PlanRequest& request, const std::string& what,
+                                            Storage& storage, const ClusterRows& rows);
 
 }  // namespace pitr

@@ -201,9 +201,19 @@ int answer_nagios(const Checks& checks) {
   return worst->status == "failed" ? kNagiosCritical : kNagiosWarning;
 }
 
-int check_for_nagios(Session& session, std::chrono::milliseconds timeout) {
+void load_for_check(Session& session) {
   session.load();
+  if (session.config.cluster.data_directory.empty()) {
+    throw Error(
+        {.kind = ErrorKind::kUsage,
+         .message = "cluster.data_directory is not configured",
+         .hint = "Set data_directory in [cluster] to the directory that PostgreSQL runs on."});
+  }
   session.become_owner_of_data_directory();
+}
+
+int check_for_nagios(Session& session, std::chrono::milliseconds timeout) {
+  load_for_check(session);
   Checks checks;
   run_all(session, false, timeout, checks);
   return answer_nagios(checks);
@@ -222,8 +232,7 @@ int run_check(Session& session, const CheckOptions& options) {
                  .message = fmt::format("invalid duration \"{}\" for --timeout", options.timeout)});
   }
   if (options.nagios) return check_for_nagios(session, *timeout);
-  session.load();
-  session.become_owner_of_data_directory();
+  load_for_check(session);
   Checks checks;
   run_all(session, true, *timeout, checks);
   const CheckResult* worst = checks.worst();

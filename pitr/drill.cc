@@ -115,7 +115,7 @@ class Drill {
         storage_(storage),
         rows_(rows),
         report_(report),
-        scratch_(wanted(options.scratch, session.config.drill.directory)),
+        scratch_(resolve_path(wanted(options.scratch, session.config.drill.directory))),
         promote_(options.promote || session.config.drill.promote) {}
 
   void run(const PlanRequest& request) {
@@ -489,7 +489,10 @@ int rehearse(const Session& session, const DrillOptions& options, PlanRequest& r
   record.cluster = cluster.key;
   const ClusterRows rows = session_rows(session, *storage, cluster);
   if (!options.target.before_drop.empty()) {
-    target_before_drop(request, options.target.before_drop, *storage, rows);
+    for (const std::string& warning :
+         target_before_drop(request, options.target.before_drop, *storage, rows)) {
+      log_warning(warning);
+    }
   }
   report.cluster = cluster.key.name;
   report.system_identifier = std::to_string(cluster.key.system_identifier);

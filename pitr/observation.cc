@@ -204,7 +204,7 @@ ObservedRepository observe_rows(const ClusterRows& rows, TimelineId timeline) {
     usable.insert(window.backup_id);
   for (const BackupSummary& backup : rows.backups) {
     seen.backups_stored_bytes += backup.stored_bytes;
-    if (usable.contains(backup.id)) ++seen.usable_backups;
+    if (usable.contains(backup.id) && backup.page_errors.empty()) ++seen.usable_backups;
     ObservedBackup& last = seen.last_backups["full"];
     if (backup.finished_at < last.finished_at) continue;
     last = {backup.started_at, backup.finished_at, backup.size_bytes, backup.stored_bytes};

@@ -175,12 +175,14 @@ int plan_and_restore(const Session& session, const RestoreOptions& options, Plan
     add_rescued_wal(rows, rescued_folder(options));
     refuse_shadowed_wal(rows);
   }
+  std::vector<std::string> warnings;
   if (!options.before_drop.empty()) {
-    target_before_drop(request, options.before_drop, *storage, rows);
+    warnings = target_before_drop(request, options.before_drop, *storage, rows);
   }
   if (!options.dry_run) record.did = request_as_json(request, options);
   const WalReader reader = make_wal_reader(*storage, cluster);
   RecoveryPlan plan = plan_recovery(rows, request, reader);
+  plan.warnings.insert(plan.warnings.begin(), warnings.begin(), warnings.end());
   const bool past_last_commit = plan.reachable() &&
                                 plan.target.kind == RecoveryTarget::Kind::kTime &&
                                 plan.stop.kind == PlannedStop::Kind::kEndOfWal;

@@ -12,6 +12,7 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include "basebackup/server.h"
 #include "catalog/catalog.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -23,6 +24,7 @@ namespace pitr {
 
 void Session::load() {
   config = load_config(config_path);
+  check_connection_string(config.cluster.connection);
   if (!cluster.empty()) config.cluster.name = cluster;
 }
 

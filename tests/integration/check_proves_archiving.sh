@@ -95,3 +95,10 @@ expect_status 3 "$PITR_BIN/pitr" check --nagios --config "$WORK/nowhere.toml"
 cp "$WORK/good.toml" "$WORK/main/pitr.toml"
 expect_status 3 pitr main check --nagios --no-such-option
 expect_output "UNKNOWN"
+for wrong in 's/^connection.*/connection = "nonsense==x y"/' 's/^connection.*/connection = "password=x"/' \
+  '/^data_directory/d'; do
+  sed -i "$wrong" "$WORK/main/pitr.toml"
+  expect_status 2 pitr main check
+  nagios 3 UNKNOWN
+  cp "$WORK/good.toml" "$WORK/main/pitr.toml"
+done

@@ -82,6 +82,16 @@ export PITR_RESTORE_RETRY_TIME=soon
 refused_by_all PITR_RESTORE_RETRY_TIME
 unset PITR_RESTORE_RETRY_TIME
 
+export PITR_ENCRYPTION_KEY_FILE=/k
+refused_by_all PITR_ENCRYPTION_KEY_FILE
+unset PITR_ENCRYPTION_KEY_FILE
+
+story "a variable that means nothing is told, and stops nothing; an empty PITR_CONFIG names no file"
+PITR_RETENTION_DAY=3 expect_status 0 pitr main info
+expect_error '^WARNING: .*PITR_RETENTION_DAY means nothing. .*PITR_RETENTION_DAYS'
+PITR_ELSEWHERE_DAY=3 PITR_CONFIG='' expect_status 0 pitr main info
+expect_no_error .
+
 story "option before environment before file, and no file at all where the environment suffices"
 run() { (cd "$WORK/main/data" && as_postgres env "$@"); }
 expect_status 0 run PITR_CONFIG="$config" "$PITR_BIN/pitr-archive" "pg_wal/$segment"

@@ -71,6 +71,9 @@ unnoticed() {
 }
 sql main CHECKPOINT
 remember
+story "a relative path is as good as another"
+expect_status 0 pitr main drill --scratch "$(realpath --relative-to="$PWD" "$SCRATCH")"
+
 story "the newest moment"
 expect_status 0 pitr main drill --json --html "$WORK/drill.html" --report "$WORK/drill.json"
 expect_json "$OUT"

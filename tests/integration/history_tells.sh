@@ -123,3 +123,22 @@ switch_and_wait main
 expect_status 3 pitr main restore --dry-run --before-drop late.thing
 expect_error "may be it: .* --before-drop $thing"
 expect_status 0 pitr main restore --dry-run --before-drop "$thing"
+sql main "CREATE SCHEMA later"
+sql main "CREATE TABLE later.thing AS SELECT 1 AS one"
+other=$(sql main "SELECT 'later.thing'::regclass::oid")
+sql main "DROP TABLE later.thing"
+switch_and_wait main
+expect_status 3 pitr main restore --dry-run --before-drop late.thing
+expect_error "may be it: .* --before-drop $thing, or --before-drop $other"
+expect_status 3 pitr main restore --dry-run --before-drop thing
+expect_error "means more than one thing"
+expect_error "thing \\(OID $thing\\), .*thing \\(OID $other\\)"
+sql main "DROP SCHEMA late"
+pitr main map >/dev/null
+sql main "CREATE TABLE later.again AS SELECT 1 AS one"
+sql main "DROP TABLE later.again"
+sql main "CREATE TABLE later.again AS SELECT 2 AS one"
+sql main "DROP TABLE later.again"
+switch_and_wait main
+expect_status 0 pitr main restore --dry-run --before-drop later.again --json
+expect_equal True "$(json "$OUT" '"was dropped 2 times" in d["warnings"][0]')" "the warning"

@@ -286,6 +286,8 @@ TEST_CASE("the end of the WAL is the gap when that is wanted", "[catalog]") {
   CHECK(plan.written.kind == Kind::kLsn);
   CHECK(plan.written.lsn == lsn_in(2, HandMadeWal::kLastRecord));
   CHECK(plan.written.inclusive);
+  REQUIRE(plan.warnings.size() == 1);
+  CHECK_THAT(plan.warnings[0], Catch::Contains("\"000000010000000000000004\" on, is left out"));
 }
 
 TEST_CASE("the record that ends a backup can be an inclusive target, not an exclusive one",
@@ -504,6 +506,10 @@ TEST_CASE("an LSN outside what is archived is refused", "[catalog]") {
   HandMadeWal wal = usual();
   CHECK(code(wal.plan(to_lsn(lsn_in(1, 0x100)))) == "before_backup");
   CHECK(code(wal.plan(to_lsn(lsn_in(9, 0)))) == "after_end");
+  CHECK_FALSE(wal.plan(to_lsn(lsn_in(1, 0x100))).nearest_before);
+  CHECK(wal.plan(to_lsn(lsn_in(1, 0x100))).nearest_after.has_value());
+  CHECK(wal.plan(to_lsn(lsn_in(9, 0))).nearest_before == at(60));
+  CHECK_FALSE(wal.plan(to_lsn(lsn_in(9, 0))).nearest_after);
   CHECK(code(wal.plan(to_lsn(lsn_in(4, HandMadeWal::kLastRecord)))) == "reachable");
   CHECK(code(wal.plan(to_lsn(lsn_in(4, HandMadeWal::kLastRecord + 8)))) == "after_end");
 }
@@ -556,6 +562,20 @@ TEST_CASE("the newest backup that serves is taken", "[catalog]") {
   CHECK(wal.plan(to_xid(702)).backup->id == "first");
   CHECK(wal.plan(to_lsn(lsn_in(3, 0x1000))).backup->id == "first");
   CHECK(wal.plan(request({.kind = Kind::kImmediate})).backup->id == "second");
+}
+
+TEST_CASE("a backup with bad pages serves only where no other does, and with a warning",
+          "[catalog]") {
+  HandMadeWal wal = usual();
+  wal.add_backup("second", 1, lsn_in(3, 0x2000), lsn_in(3, 0x2800), 33).page_errors = {
+      {.path = "base/5/16384", .block = 7}};
+  CHECK(wal.plan(to_time(45)).backup->id == "first");
+  CHECK(wal.plan(to_time(45)).warnings.empty());
+  const RecoveryPlan named = wal.plan(from_backup(to_time(45), "second"));
+  REQUIRE(named.warnings.size() == 1);
+  CHECK_THAT(named.warnings[0], Catch::Contains("pages that fail their checksums"));
+  std::erase_if(wal.rows.backups, [](const BackupSummary& backup) { return backup.id == "first"; });
+  CHECK(wal.plan(to_time(45)).backup->id == "second");
 }
 
 TEST_CASE("a backup serves only when no commit in it is later than the target", "[catalog]") {
@@ -613,6 +633,36 @@ TEST_CASE("the end of the WAL is that of the newest timeline", "[catalog]") {
   CHECK(newest.timeline == 2);
   CHECK(last_xid(newest) == 805);
   CHECK(last_xid(wal.plan(on_timeline(request({}), 1))) == 706);
+}
+
+TEST_CASE("the end of the WAL from a named backup is that of the newest timeline it leads to",
+          "[catalog]") {
+  HandMadeWal wal = forked();
+  wal.add_backup("abandoned", 1, lsn_in(4, 0x28), lsn_in(4, 0x200));
+  const RecoveryPlan plan = wal.plan(from_backup(request({}), "abandoned"));
+  REQUIRE(code(plan) == "reachable");
+  CHECK(plan.timeline == 1);
+  CHECK(last_xid(plan) == 706);
+  CHECK(wal.plan(from_backup(request({}), "first")).timeline == 2);
+  PlanRequest asked = from_backup(request({}), "abandoned");
+  asked.newest_timeline = true;
+  const RecoveryPlan refused = wal.plan(asked);
+  CHECK(code(refused) == "no_backup");
+  CHECK_THAT(refused.reason->message, Catch::Contains("path to timeline 2"));
+}
+
+TEST_CASE("where an older timeline goes on after the newest one ends, that is said", "[catalog]") {
+  HandMadeWal wal = forked();
+  CHECK(wal.plan(request({})).warnings.empty());  // the newest one's commits are later
+  wal.add(1, 5, {{.offset = 0x1000, .second = 90, .xid = 707}});
+  for (const PlanRequest& asked : {request({}), to_time(95)}) {
+    const RecoveryPlan plan = wal.plan(asked);
+    CHECK(plan.timeline == 2);
+    REQUIRE_FALSE(plan.warnings.empty());
+    CHECK_THAT(plan.warnings.back(), Catch::Contains("later commits are on timeline 1") &&
+                                         Catch::Contains("transaction 707"));
+  }
+  CHECK(wal.plan(on_timeline(request({}), 2)).warnings.empty());
 }
 
 TEST_CASE("a timeline without its history file cannot be reached", "[catalog]") {

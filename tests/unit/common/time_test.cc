@@ -120,6 +120,14 @@ TEST_CASE("a named zone is the zone of that place on that day", "[common]") {
   CHECK(to_utc_text(read("2026-07-01 12:00:00 America/New_York")) == "2026-07-01T16:00:00.000000Z");
 }
 
+TEST_CASE(
+    "an abbreviation is refused: PostgreSQL gives it no summer time, a zone of that name does",
+    "[common]") {
+  const std::string zone = GENERATE("CET", "MET", "EET", "WET", "EST", "PRC", "XYZ");
+  CAPTURE(zone);
+  CHECK(error_of([&] { read("2026-07-01 12:00:00 " + zone); }).kind == ErrorKind::kUsage);
+}
+
 TEST_CASE("reading a named zone leaves the host's zone as it was", "[common]") {
   {
     const EnvironmentVariable tz("TZ", "Asia/Tokyo");
