@@ -137,28 +137,37 @@ void FileCopier::verify_pages(const File& file, const std::string& path, std::ui
   if (!plan_.verify_pages || !has_page_checksums(path)) return;
   const auto relation = RelationFileName::parse(path.substr(path.rfind('/') + 1));
   const std::size_t page_size = plan_.block_size;
+  std::vector<FailingPage> failing;
   for (std::size_t at = 0; at + page_size <= bytes.size(); at += page_size) {
     const auto block = static_cast<std::uint32_t>(
         std::uint64_t{relation->segment} * plan_.blocks_per_file + (offset + at) / page_size);
     const std::span<std::byte> page = bytes.subspan(at, page_size);
-    if (!page_is_valid(page, block) && !settle_page(file, offset + at, block, page)) {
-      errors.push_back({.path = path, .block = block});
-    }
+    if (!page_is_valid(page, block)) failing.push_back({offset + at, block, page});
   }
+  // Where much of a file is damaged, waiting for each of its pages would take hours.
+  constexpr std::size_t kMostWaitedFor = 64;
+  settle_pages(file, failing, errors.size() < kMostWaitedFor);
+  for (const FailingPage& page : failing)
+    errors.push_back({.path = path, .block = page.block});
 }
 
-// A page may be torn by a write at the same moment: it is read again. One that still fails is right
-// only when the WAL of this backup will write it anew.
-bool FileCopier::settle_page(const File& file, std::uint64_t offset, std::uint32_t block,
-                             std::span<std::byte> page) {
+// A page may be torn by a write at the same moment: it is read again, all of them after one wait.
+// One that still fails is right only when the WAL of this backup will write it anew.
+void FileCopier::settle_pages(const File& file, std::vector<FailingPage>& failing, bool wait) {
+  const auto has_settled = [&](const FailingPage& page) {
+    // Cut off meanwhile is as good.
+    return file.read_at(page.offset, page.bytes) < page.bytes.size() ||
+           page_is_valid(page.bytes, page.block);
+  };
   constexpr int kTries = 5;
-  for (int i = 0; i < kTries; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(i * 10));
-    if (file.read_at(offset, page) < page.size()) return true;  // cut off meanwhile
-    if (page_is_valid(page, block)) return true;
+  for (int i = 0; i < kTries && !failing.empty(); ++i) {
+    if (wait) std::this_thread::sleep_for(std::chrono::milliseconds(i * 10));
+    std::erase_if(failing, has_settled);
   }
-  const Lsn lsn = page_lsn(page);
-  return lsn >= plan_.start_lsn && lsn <= plan_.current_lsn();
+  std::erase_if(failing, [&](const FailingPage& page) {
+    const Lsn lsn = page_lsn(page.bytes);
+    return lsn >= plan_.start_lsn && lsn <= plan_.current_lsn();
+  });
 }
 
 }  // namespace pitr

@@ -50,8 +50,13 @@ class FileCopier {
   void copy_large(const ScannedEntry& scanned, CopiedFiles& copied);
   void verify_pages(const File& file, const std::string& path, std::uint64_t offset,
                     std::span<std::byte> bytes, std::vector<PageError>& errors);
-  bool settle_page(const File& file, std::uint64_t offset, std::uint32_t block,
-                   std::span<std::byte> page);
+  struct FailingPage {
+    std::uint64_t offset = 0;  // in the file
+    std::uint32_t block = 0;   // in the relation
+    std::span<std::byte> bytes;
+  };
+  // Takes away those that are right after all.
+  void settle_pages(const File& file, std::vector<FailingPage>& failing, bool wait);
 
   const CopyPlan& plan_;
   BackupObjects& objects_;

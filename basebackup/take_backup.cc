@@ -159,9 +159,21 @@ class DirectoryCopy {
       objects_.add_entry(entry);
       bytes_done_ += entry.size;
     }
-    const auto& errors = task.copied.page_errors;
-    summary.page_errors.insert(summary.page_errors.end(), errors.begin(), errors.end());
+    note_page_errors(task.copied.page_errors, summary);
     if (request_.on_progress) request_.on_progress(bytes_done_);
+  }
+
+  // Ten thousand say as much as all of a lost disk's.
+  static void note_page_errors(const std::vector<PageError>& errors, BackupSummary& summary) {
+    constexpr std::size_t kMostListed = 10'000;
+    const std::size_t room = kMostListed - summary.page_errors.size();
+    if (room > 0 && errors.size() > room) {
+      log_warning(fmt::format("more than {} pages fail their checksums; the others are not listed",
+                              kMostListed));
+    }
+    summary.page_errors.insert(
+        summary.page_errors.end(), errors.begin(),
+        errors.begin() + static_cast<std::ptrdiff_t>(std::min(room, errors.size())));
   }
 
   const BackupRequest& request_;

@@ -30,6 +30,22 @@ damaged=$(json "$OUT" 'd["id"]')
 expect_status 3 pitr main backup
 expect_error "$file"
 
+story "a file of which every page is damaged: each is listed"
+stop main
+cp "$WORK/main/data/$file" "$WORK/two"
+start main
+fill main 40000
+stop main
+pages=$(($(stat -c %s "$WORK/main/data/$file") / 8192))
+((pages > 400)) || fail "only $pages pages"
+for ((i = 0; i < pages; i++)); do flip_byte "$WORK/main/data/$file" $((8192 * i + 6000)); done
+start main
+expect_status 3 pitr main backup --json
+expect_equal "$(seq 0 $((pages - 1)))" "$(json "$OUT" '"\n".join(str(e["block"]) for e in d["page_errors"])')" "page errors"
+stop main immediate
+cp "$WORK/two" "$WORK/main/data/$file"
+start main
+
 story "the backup is visible, and info says that it is damaged"
 expect_status 0 pitr main info --json
 expect_equal page_errors \
