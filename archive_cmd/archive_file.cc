@@ -109,13 +109,15 @@ bool store_new(Call& call, Passage& passage, const WalFileName& name, const std:
                std::uint64_t length) {
   const bool is_segment = name.kind == WalFileKind::kSegment;
   LookAhead look_ahead(call.request, call.storage, call.workspace);
-  const auto destination = passage.write(call.workspace, key, kind_of(name), length, is_segment);
+  const auto destination = passage.write(call.workspace, call.storage.create(key), key,
+                                         kind_of(name), length, is_segment);
   if (!destination) {
     store_tail(call, passage, name);
     return true;
   }
+  destination->begin_commit();
   // While the disk is busy with this file, the processors are with the following ones.
-  if (is_segment) look_ahead.write_after(name.segment);
+  if (is_segment) look_ahead.write_after(name.segment, *destination);
   if (!destination->commit()) return false;
   // Beyond this point the file survives a crash, so PostgreSQL may remove its own copy.
   note_for_catalog(call.journal, passage.entry());

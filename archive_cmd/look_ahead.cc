@@ -32,11 +32,12 @@ std::string_view folder_of(std::string_view key) { return key.substr(0, key.rfin
 LookAhead::LookAhead(const ArchiveRequest& request, Storage& storage, Workspace& workspace)
     : request_(request), storage_(storage), workspace_(workspace), begun_(Clock::now()) {}
 
-void LookAhead::write_after(SegmentName segment) {
+void LookAhead::write_after(SegmentName segment, Destination& own) {
   // As PostgreSQL passes it: what waits beside another path is none of ours.
   if (request_.path != fmt::format("{}/{}", kWalDirectory, segment.to_string())) return;
   const auto end = Clock::now() + request_.look_ahead_time;
   auto last_took = Clock::now() - begun_;
+  Destination* before = &own;
   try {
     for (unsigned ahead = 0; ahead < request_.look_ahead; ++ahead) {
       const auto begun = Clock::now();
@@ -48,6 +49,13 @@ void LookAhead::write_after(SegmentName segment) {
       if (storage_.open(key)) continue;  // its own call compares it
       std::optional<Written> written = write(*name, key);
       if (!written) return;
+      // This call lasts until then anyway.
+      const auto waited_from = Clock::now();
+      before->wait_until_durable();
+      const auto durable_at = Clock::now();
+      if (durable_at + (durable_at - waited_from) > end) return;
+      before = written->destination.get();
+      before->begin_commit();
       written_.push_back(std::move(*written));
       last_took = Clock::now() - begun;
     }
@@ -61,7 +69,10 @@ std::optional<LookAhead::Written> LookAhead::write(const WalFileName& name,
   const std::string path = fmt::format("{}/{}", kWalDirectory, name.text);
   const File source = open_source(path, name, request_.cluster.identity);
   Passage passage(request_, storage_, name, source);
-  auto destination = passage.write(workspace_, key, FileKind::kSegment, source.size(), true);
+  auto destination = storage_.create(key);
+  destination->hold_back();
+  destination = passage.write(workspace_, std::move(destination), key, FileKind::kSegment,
+                              source.size(), true);
   if (!destination || passage.is_damaged()) return std::nullopt;
   return Written{.destination = std::move(destination), .entry = passage.entry()};
 }

@@ -24,8 +24,10 @@ class LookAhead {
   // Writes the complete segments that wait behind `segment`, without names for them yet. It ends at
   // the first that does not wait, or is not as a segment should be: those behind it would leave a
   // gap. A segment is begun only when, going by the time of the one before, it will be written
-  // within look_ahead_time of this call.
-  void write_after(SegmentName segment);
+  // within look_ahead_time of this call. It goes on its way to the disk only when that has taken
+  // the one before (first `own`, whose commit has begun) so soon that it will take this one in that
+  // time, too: otherwise it is dropped, and its own call writes it.
+  void write_after(SegmentName segment, Destination& own);
 
   // Gives them their names in the order of the WAL, so that a host lost in the middle leaves no
   // gap, and makes them durable. Returns those that are.

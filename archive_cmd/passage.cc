@@ -53,10 +53,10 @@ File open_source(const std::string& path, const WalFileName& name, const Cluster
   return source;
 }
 
-std::unique_ptr<Destination> Passage::write(Workspace& workspace, const std::string& key,
-                                            FileKind kind, std::uint64_t length,
-                                            bool only_complete) {
-  auto destination = storage_.create(key);
+std::unique_ptr<Destination> Passage::write(Workspace& workspace,
+                                            std::unique_ptr<Destination> destination,
+                                            const std::string& key, FileKind kind,
+                                            std::uint64_t length, bool only_complete) {
   ArchiveWriter writer(*destination, workspace.buffers());
   std::optional<SegmentIndexer> indexer = make_indexer();
   const std::uint64_t copied =
@@ -70,7 +70,6 @@ std::unique_ptr<Destination> Passage::write(Workspace& workspace, const std::str
   if (only_complete && is_incomplete()) return nullptr;
   if (index_) append_index_sections(sections);
   const ArchiveContents contents = writer.finish(std::move(sections));
-  destination->begin_commit();
   entry_ = {.cluster = request_.cluster.key,
             .key = key,
             .raw_bytes = contents.raw_size,
@@ -82,7 +81,7 @@ std::unique_ptr<Destination> Passage::write(Workspace& workspace, const std::str
 
 bool Passage::store(Workspace& workspace, const std::string& key, FileKind kind,
                     std::uint64_t length) {
-  return write(workspace, key, kind, length, false)->commit();
+  return write(workspace, storage_.create(key), key, kind, length, false)->commit();
 }
 
 bool Passage::is_stored_as(const std::string& key, std::uint64_t length) {

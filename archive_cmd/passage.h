@@ -50,11 +50,12 @@ class Passage {
           const File& source)
       : request_(request), storage_(storage), name_(name), source_(source) {}
 
-  // Copies the first `length` bytes for `key`; they become durable meanwhile, and commit() of what
-  // is returned gives them their name. With `only_complete` nothing is returned for an incomplete
+  // Copies the first `length` bytes into the destination of `key`, and returns it: its bytes are
+  // not durable yet, and it has no name. With `only_complete` nothing is returned for an incomplete
   // segment; index() then says so.
-  std::unique_ptr<Destination> write(Workspace& workspace, const std::string& key, FileKind kind,
-                                     std::uint64_t length, bool only_complete);
+  std::unique_ptr<Destination> write(Workspace& workspace, std::unique_ptr<Destination> destination,
+                                     const std::string& key, FileKind kind, std::uint64_t length,
+                                     bool only_complete);
 
   // write() and commit(). False: the key exists, nothing was stored.
   bool store(Workspace& workspace, const std::string& key, FileKind kind, std::uint64_t length);

@@ -63,6 +63,7 @@ class MemoryDestination : public Destination {
     return files_.by_key.try_emplace(key_, std::make_shared<const Bytes>(std::move(bytes_))).second;
   }
 
+  void wait_until_durable() override {}
   bool publish() override { return commit(); }
   void settle() override {}
 

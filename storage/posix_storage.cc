@@ -148,6 +148,8 @@ class PosixDestination : public Destination {
     writes_.push_back(std::move(write));
   }
 
+  void hold_back() override { held_back_ = true; }
+
   void begin_commit() override {
     while (!writes_.empty())
       wait_for_oldest();
@@ -162,11 +164,14 @@ class PosixDestination : public Destination {
     return true;
   }
 
-  bool publish() override {
+  void wait_until_durable() override {
     if (!is_syncing_) begin_commit();
     ring_.wait(sync_);
     if (sync_.error != 0) throw_file_error("make durable file", temporary_, sync_.error);
+  }
 
+  bool publish() override {
+    wait_until_durable();
     const std::string directory = parent_directory(path_);
     if (!holds_stored_files(directory)) sync_directories_above(directory);
     return rename_exclusively();
@@ -196,7 +201,7 @@ class PosixDestination : public Destination {
   // hint: what comes of it the sync finds out.
   void start_writeback() {
     constexpr std::uint64_t kPiece = 1ULL << 20;
-    if (written_ - handed_on_ < kPiece) return;
+    if (held_back_ || written_ - handed_on_ < kPiece) return;
     sync_file_range(file_.descriptor(), static_cast<off_t>(handed_on_),
                     static_cast<off_t>(written_ - handed_on_), SYNC_FILE_RANGE_WRITE);
     handed_on_ = written_;
@@ -244,6 +249,7 @@ class PosixDestination : public Destination {
   std::uint64_t handed_on_ = 0;  // to the disk
   RingOperation sync_;
   bool is_syncing_ = false;
+  bool held_back_ = false;
   Ring ring_;
   std::deque<std::unique_ptr<Write>> writes_;
 };

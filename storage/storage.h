@@ -18,9 +18,15 @@ namespace pitr {
 // A file that is being written. Destroying it without commit() abandons it: nothing appears.
 class Destination : public ByteSink {
  public:
+  // A hint, before the first byte: the disk is not to be busy with this file before begin_commit().
+  virtual void hold_back() {}
+
   // Nothing more will be appended: the bytes begin to become durable. commit() sees to that by
   // itself; but files that all begin before the first is committed reach the disk together.
   virtual void begin_commit() {}
+
+  // The first step of commit(): beyond its return the bytes are durable, still without a name.
+  virtual void wait_until_durable() = 0;
 
   // Makes the bytes durable, then the name, exclusively. Beyond a return of true the file survives
   // a crash. False: the key exists already; what it holds is untouched and these bytes are dropped.
