@@ -1,6 +1,8 @@
 #include "catalog/journal.h"
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -107,13 +109,21 @@ void Journal::append(const WalFileEntry& entry) const {
   record.put_bytes(payload);
 
   create_directories(directory_);
-  while (true) {
-    const File file = File::open(path_, O_WRONLY | O_APPEND | O_CREAT, 0600);
-    // The shared lock keeps whoever takes the journal from dropping it while we write. Not to be
-    // had at once, it has been renamed away already: then there is a new one to be opened.
+  // The shared lock keeps whoever takes the journal from dropping it while we write. Not to be had
+  // at once, it has been renamed away already: then there is a new one to be opened. Whoever holds
+  // it otherwise keeps no segment waiting.
+  constexpr int kMostTries = 100;
+  for (int tries = 1;; ++tries) {
+    const File file = File::open(path_, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0600);
+    struct stat status {};
+    if (fstat(file.descriptor(), &status) != 0) throw_file_error("read", path_, errno);
+    if (!S_ISREG(status.st_mode)) throw_file_error("append to file", path_, ESPIPE);
     if (flock(file.descriptor(), LOCK_SH | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK || errno == EINTR) continue;
-      throw_file_error("lock file", path_, errno);
+      if ((errno != EWOULDBLOCK && errno != EINTR) || tries == kMostTries) {
+        throw_file_error("lock file", path_, errno);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
     }
     if (!is_same_file(file.descriptor(), path_)) continue;
     if (file.size() > kLargestJournal) throw_file_error("append to file", path_, EFBIG);

@@ -39,10 +39,12 @@ File File::open(const std::string& path, int flags, mode_t mode) {
   if (descriptor < 0) {
     throw_file_error((flags & O_CREAT) != 0 ? "create file" : "open file", path, errno);
   }
+  // Only the opening shall not wait, for a pipe's other end: io_uring would not wait for a disk.
+  if ((flags & O_NONBLOCK) != 0) fcntl(descriptor, F_SETFL, flags & O_APPEND);
   return {descriptor, path};
 }
 
-File File::open_for_read(const std::string& path) { return open(path, O_RDONLY); }
+File File::open_for_read(const std::string& path) { return open(path, O_RDONLY | O_NONBLOCK); }
 
 File File::create(const std::string& path, mode_t mode) {
   return open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);

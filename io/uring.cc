@@ -164,7 +164,11 @@ void Ring::accept_completion() {
   const std::int64_t transferred = entry->res;
   io_uring_cqe_seen(&queue_->ring, entry);
   if (operation == nullptr) return;
-  if (accept_result(*operation, transferred)) {
+  if (transferred == -EAGAIN) {
+    // What the kernel would not wait for it would not wait for the next time either.
+    perform_plainly(*operation);
+    --in_flight_;
+  } else if (accept_result(*operation, transferred)) {
     operation->done = true;
     --in_flight_;
   } else {

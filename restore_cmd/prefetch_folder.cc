@@ -144,7 +144,8 @@ void PrefetchFolder::write_request(PrefetchRequest request) const {
   writer.put(request.recovery_timeline);
   writer.put(request.count + 1);
   seal(writer, seed_);
-  File::open(request_path(), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600).write_at(0, writer.bytes());
+  File::open(request_path(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600)
+      .write_at(0, writer.bytes());
 }
 
 void PrefetchFolder::note(const SegmentName& segment) {
@@ -160,7 +161,8 @@ void PrefetchFolder::note_recovery_timeline(TimelineId timeline) {
 }
 
 PrefetchRequest PrefetchFolder::request() const {
-  const int descriptor = ::open(request_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int descriptor =
+      ::open(request_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return {};
   const File file(descriptor, request_path());
   std::array<std::byte, kRequestSize> bytes{};

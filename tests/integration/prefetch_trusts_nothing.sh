@@ -141,6 +141,16 @@ fi
 recovery_asks 0 "${segments[0]}"
 wait_for "${segments[1]}"
 
+story "a pipe in the place of its file of requests: the call goes on without it"
+recovery_asks 0 "${segments[0]}"
+rm -f "$folder/request"
+mkfifo "$folder/request"
+recovery_asks 0 "${segments[1]}"
+kill_prefetcher
+rm -rf "$folder"
+recovery_asks 0 "${segments[0]}"
+wait_for "${segments[1]}"
+
 story "the folder is taken away: the prefetcher ends"
 mv "$folder" "$WORK/taken_away" # at once, while files come into it
 wait_until 10 "the prefetcher gone" no_prefetcher
