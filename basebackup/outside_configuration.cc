@@ -75,7 +75,8 @@ std::string quoted(const std::string& path) {
 
 }  // namespace
 
-std::string overrides_for(const std::string& configuration, const std::string& data_directory) {
+std::vector<std::string> overrides_for(const std::string& configuration,
+                                       const std::string& data_directory) {
   constexpr std::string_view kInclude = "include";
   const std::pair<std::string_view, std::string> places[] = {
       {"data_directory", data_directory},
@@ -85,7 +86,7 @@ std::string overrides_for(const std::string& configuration, const std::string& d
   std::string lower;
   for (const char c : configuration)
     lower += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  std::string overrides;
+  std::vector<std::string> overrides;
   for (const auto& [name, value] : places) {
     std::istringstream lines(lower);
     for (std::string line; std::getline(lines, line);) {
@@ -93,7 +94,7 @@ std::string overrides_for(const std::string& configuration, const std::string& d
       if (begin == std::string::npos) continue;
       const std::string_view word = std::string_view(line).substr(begin);
       if (!word.starts_with(name) && !word.starts_with(kInclude)) continue;
-      overrides += fmt::format(" -c {}={}", name, value);
+      overrides.push_back(fmt::format("{}={}", name, value));
       break;
     }
   }

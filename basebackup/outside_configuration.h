@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "basebackup/destination_tree.h"
 #include "catalog/backup_summary.h"
@@ -17,7 +18,8 @@ bool has_outside_configuration(const BackupSummary& backup);
 // What a server must be told with -c so that a configuration that came back inside its data
 // directory does not lead it to the original's files; empty: it names none. `configuration` is the
 // text of its postgresql.conf; of files that it includes the worst is assumed.
-std::string overrides_for(const std::string& configuration, const std::string& data_directory);
+std::vector<std::string> overrides_for(const std::string& configuration,
+                                       const std::string& data_directory);
 
 struct OutsideConfiguration {
   std::string folder;          // must not exist

@@ -13,21 +13,6 @@ namespace {
 constexpr std::string_view kWordCharacters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=+-";
 
-std::string quote_for_shell(std::string_view word) {
-  if (!word.empty() && word.find_first_not_of(kWordCharacters) == std::string_view::npos) {
-    return std::string(word);
-  }
-  std::string quoted = "'";
-  for (const char c : word) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted.append(1, '\'');
-}
-
 // The setting that a line of the file assigns, in lower case; empty for any other line.
 std::string setting_of(std::string_view line) {
   const std::size_t begin = line.find_first_not_of(" \t\r");
@@ -76,6 +61,21 @@ std::pair<std::string_view, std::string> target_setting(const RecoveryTarget& ta
 }
 
 }  // namespace
+
+std::string quote_for_shell(std::string_view word) {
+  if (!word.empty() && word.find_first_not_of(kWordCharacters) == std::string_view::npos) {
+    return std::string(word);
+  }
+  std::string quoted = "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      quoted += "'\\''";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted.append(1, '\'');
+}
 
 std::string quote_for_file(std::string_view value) {
   std::string quoted = "'";

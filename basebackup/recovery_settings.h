@@ -23,6 +23,9 @@ struct RecoverySettings {
 // A value as the file's grammar takes it.
 std::string quote_for_file(std::string_view value);
 
+// As one word of a shell's command line; what is one already stays as it is.
+std::string quote_for_shell(std::string_view word);
+
 // A restore_command that runs `program` with the words of `arguments`, then %f and %p. Quoted for
 // the shell; a "%" of a path is doubled.
 std::string make_restore_command(const std::string& program,

@@ -278,7 +278,9 @@ std::map<std::uint32_t, std::string> place_tablespaces(const BackupSummary& back
     if (found == backup.tablespaces.end()) {
       refuse(fmt::format("the backup has no tablespace \"{}\"", from), "");
     }
-    placed[found->oid] = resolve_path(to);
+    if (!placed.emplace(found->oid, resolve_path(to)).second) {
+      refuse(fmt::format("two maps name the tablespace \"{}\"", from), "");
+    }
   }
   std::set<std::string> places;
   for (const BackupTablespace& tablespace : backup.tablespaces) {
@@ -313,12 +315,18 @@ void check_created_tablespaces(const std::vector<std::string>& paths) {
   }
 }
 
-void check_wal_directory(const std::string& directory, const DestinationRequest& destination) {
+void check_wal_directory(const std::string& directory, const DestinationRequest& destination,
+                         const std::map<std::uint32_t, std::string>& tablespaces) {
   refuse_overlap(directory, destination.repository);
   refuse_inside_a_server(directory);
   if (lies_in(directory, destination.directory) || lies_in(destination.directory, directory)) {
     refuse(fmt::format("pg_wal cannot go to \"{}\"", directory),
            "It and the data directory must lie outside each other.");
+  }
+  for (const auto& [oid, place] : tablespaces) {
+    if (!lies_in(directory, place) && !lies_in(place, directory)) continue;
+    refuse(fmt::format("pg_wal cannot go to \"{}\"", directory),
+           fmt::format("It and the tablespace at \"{}\" must lie outside each other.", place));
   }
   if (!is_empty(directory)) {
     refuse(fmt::format("pg_wal cannot go to \"{}\"", directory),

@@ -40,9 +40,10 @@ std::map<std::uint32_t, std::string> place_tablespaces(const BackupSummary& back
 // use: it must be there and empty, or a living server's files would be replayed over.
 void check_created_tablespaces(const std::vector<std::string>& paths);
 
-// Throws kUsage unless `directory` can become pg_wal: empty or missing, and outside the
-// destination.
-void check_wal_directory(const std::string& directory, const DestinationRequest& destination);
+// Throws kUsage unless `directory` can become pg_wal: empty or missing, and outside the destination
+// and its tablespaces.
+void check_wal_directory(const std::string& directory, const DestinationRequest& destination,
+                         const std::map<std::uint32_t, std::string>& tablespaces = {});
 
 // Throws kUsage where put_old_wal_aside() could not move a pg_wal that is there.
 void check_old_wal_can_move(const std::string& directory);

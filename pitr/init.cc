@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "basebackup/history_files.h"
+#include "basebackup/restore_destination.h"
 #include "common/error.h"
 #include "common/exit_status.h"
 #include "common/log.h"
@@ -31,6 +32,17 @@ ControlFile read_control_file(const std::string& data_directory) {
   }
   return ControlFile::parse(
       as_byte_span(read_whole_file(data_directory + "/global/pg_control", 1 << 20)));
+}
+
+// It would go into every backup of itself, and be lost with the server.
+void refuse_inside_data_directory(const std::string& repository, const std::string& directory) {
+  const std::string place = resolve_path(repository) + "/";
+  if (!place.starts_with(resolve_path(directory) + "/")) return;
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .message = fmt::format("the repository \"{}\" lies in the data directory", repository),
+       .detail = "It would be part of every backup, and be lost with the server.",
+       .hint = "Choose a place outside of it, best on another host's disk."});
 }
 
 // Started as root, the folders are made as root and given to the owner of the data directory.
@@ -70,6 +82,7 @@ int run_init(Session& session, const InitOptions& options) {
   const Config& config = session.config;
   const ControlFile control = read_control_file(config.cluster.data_directory);
   const std::string root = repository_path(config);
+  refuse_inside_data_directory(root, config.cluster.data_directory);
   make_owned_directory(root, config.cluster.data_directory);
   make_owned_directory(config.state.directory, config.cluster.data_directory);
   session.become_owner_of_data_directory();

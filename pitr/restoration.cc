@@ -65,6 +65,16 @@ std::optional<FileOwner> choose_owner(const Config& config) {
          "Run pitr restore as the user that will run the server.");
 }
 
+// The end of a pg_ctl command. pg_ctl gives its -o to a shell once more.
+std::string with_settings(const std::vector<std::string>& settings) {
+  if (settings.empty()) return {};
+  std::string words;
+  for (const std::string& setting : settings)
+    words += fmt::format("{}-c {}", words.empty() ? "" : " ", quote_for_shell(setting));
+  const bool is_plain = words.find_first_of("'\"$`\\") == std::string::npos;
+  return " -o " + (is_plain ? fmt::format("\"{}\"", words) : quote_for_shell(words));
+}
+
 // One run of the subcommand: plan, destination, files, settings.
 class Restoration {
  public:
@@ -97,7 +107,7 @@ class Restoration {
     place_all_tablespaces();
     if (!options_.wal_directory.empty()) {
       request_.wal_directory = resolve_path(options_.wal_directory);
-      check_wal_directory(request_.wal_directory, destination_);
+      check_wal_directory(request_.wal_directory, destination_, request_.tablespaces);
     }
     if (options_.with_config && access(config_folder_.c_str(), F_OK) == 0) {
       refuse(fmt::format("\"{}\" exists already", config_folder_),
@@ -171,24 +181,23 @@ class Restoration {
     const std::string debian =
         fmt::format("/usr/lib/postgresql/{}/bin/pg_ctl", plan_.backup->postgres_version);
     const std::string program = access(debian.c_str(), X_OK) == 0 ? debian : "pg_ctl";
-    std::string command = fmt::format("{} start -D {}", program, destination_.directory);
+    const std::string command =
+        fmt::format("{} start -D {}", program, quote_for_shell(destination_.directory));
     if (!has_outside_configuration(*plan_.backup)) {
-      const std::string overrides = overrides_for(configuration_, destination_.directory);
-      return overrides.empty() ? command
-                               : fmt::format("{} -o \"{}\"", command, overrides.substr(1));
+      return command + with_settings(overrides_for(configuration_, destination_.directory));
     }
     if (options_.with_config) {
-      return command + fmt::format(" -o \"-c config_file={}/postgresql.conf\"", config_folder_);
+      return command +
+             with_settings({fmt::format("config_file={}/postgresql.conf", config_folder_)});
     }
     // The original file names the original's data directory: opening that one would be a disaster.
     std::string config_file;
     for (const BackupSideFile& file : plan_.backup->side_files) {
       if (file.purpose == "config_file") config_file = file.path;
     }
-    return command + fmt::format(
-                         " -o \"-c config_file={} -c data_directory={} -c port=PORT"
-                         " -c external_pid_file=\"",
-                         config_file, destination_.directory);
+    return command +
+           with_settings({"config_file=" + config_file, "data_directory=" + destination_.directory,
+                          "port=PORT", "external_pid_file="});
   }
 
  private:

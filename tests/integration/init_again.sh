@@ -39,6 +39,12 @@ for place in "$WORK/main/pitr.toml" "$WORK/main/pitr.toml/in" /dev/null; do
   PITR_REPOSITORY_URL=file://$place expect_status 1 pitr main init
   expect_error "^ERROR: .*$place.*: Not a directory"
 done
+ln -s "$WORK/main/data" "$WORK/link"
+for place in "$WORK/main/data/repository" "$WORK/link/base/repository" "$WORK/main/data"; do
+  PITR_REPOSITORY_URL=file://$place expect_status 2 pitr main init
+  expect_error "^ERROR: .*lies in the data directory"
+done
+expect_absent "$WORK/main/data/repository"
 mkdir "$WORK/full"
 echo mine >"$WORK/full/file"
 PITR_REPOSITORY_URL=file://$WORK/full expect_status 2 pitr main init

@@ -17,7 +17,7 @@ start main
 as_postgres cp "$WORK/main/pitr.toml" "$WORK/kept.toml"
 for connection in "host=$WORK/main port=5432 user=postgres password=$secret" "host=$WORK/main password=$secret nonsense"; do
   as_postgres sed -i "s|^connection = .*|connection = \"$connection\"|" "$WORK/main/pitr.toml"
-  for command in check:3 backup:2; do
+  for command in check:2 backup:2 info:2; do
     expect_status "${command#*:}" pitr main "${command%:*}" --log-level debug
     ! grep -q "$secret" "$OUT" "$ERR" || fail "the password was printed: $(cat "$OUT" "$ERR")"
   done

@@ -35,6 +35,12 @@ expect_error "$WORK/space"
 expect_error "not empty"
 expect_status 2 pitr main restore --to "$WORK/refused" --tablespace "$WORK/space=$WORK/new" \
   --tablespace "$WORK/space two=$WORK/new"
+expect_status 2 pitr main restore --to "$WORK/refused" --tablespace "$WORK/space=$WORK/new" \
+  --tablespace "$WORK/space=$WORK/newer" --tablespace "$WORK/space two=$WORK/other"
+expect_error "two maps name the tablespace"
+expect_status 2 pitr main restore --to "$WORK/refused" --tablespace "$WORK/space=$WORK/new" \
+  --tablespace "$WORK/space two=$WORK/other" --waldir "$WORK/new"
+expect_error "pg_wal cannot go to"
 expect_status 2 pitr main restore --to "$WORK/refused" --tablespace "$WORK/space=$WORK/refused/in" \
   --tablespace "$WORK/space two=$WORK/new"
 expect_status 2 pitr main restore --to "$WORK/refused" --tablespace "$WORK/space=relative" \
