@@ -43,6 +43,14 @@ ClusterRecord choose_cluster(const Session& session, Storage& storage, const Pla
   using Kind = RecoveryTarget::Kind;
   ClusterRecord current = session_cluster(session, storage);
   const std::vector<ClusterRecord> earlier = earlier_clusters(storage, current);
+  // A configuration may still name the data directory from before.
+  const ClusterRecord newest = find_cluster(storage, current.key.name, std::nullopt);
+  if (!(newest.key == current.key)) {
+    log_warning(fmt::format(
+        "the configured data directory is that of the cluster before pg_upgrade, with system "
+        "identifier {}; the current one has {}",
+        current.key.system_identifier, newest.key.system_identifier));
+  }
   const Kind kind = request.target.kind;
   const bool is_newest = kind == Kind::kEnd || kind == Kind::kImmediate;
   if (earlier.empty() || (is_newest && request.backup_id.empty())) return current;

@@ -79,14 +79,21 @@ std::string subject_of(const HistoryEvent& event, const RelationNames& names) {
   return subjects;
 }
 
+// A name may hold any character; a line must not become two.
+std::string on_one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
+}
+
 std::string event_as_text(const HistoryEvent& event, const RelationNames& names) {
   std::string kind = kind_of(event);
   std::replace(kind.begin(), kind.end(), '_', ' ');
   const std::string xid =
       event.full_xid == 0 ? "" : fmt::format("transaction {}, ", event.full_xid);
-  return fmt::format("{}  {:<15} {}  ({}timeline {}, {})\n",
-                     to_local_text(from_postgres_time(event.time)), kind, subject_of(event, names),
-                     xid, event.timeline, format_lsn(event.lsn));
+  return fmt::format(
+      "{}  {:<15} {}  ({}timeline {}, {})\n", to_local_text(from_postgres_time(event.time)), kind,
+      on_one_line(subject_of(event, names)), xid, event.timeline, format_lsn(event.lsn));
 }
 
 // Segments between two events are told in one line.

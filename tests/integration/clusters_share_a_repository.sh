@@ -66,6 +66,15 @@ wait_until 30 "the end of recovery" out_of_recovery before
 expect_equal "1 2" "$(sql before "SELECT string_agg(n::text, ' ' ORDER BY n) FROM log")" "rows"
 crash before
 
+story "a configuration that still names the data directory from before is told"
+as_postgres cp "$WORK/main/pitr.toml" "$WORK/main/now.toml"
+as_postgres sed -i "s|^data_directory.*|data_directory = \"$WORK/main/old_data\"|" "$WORK/main/pitr.toml"
+expect_status 0 pitr main restore --dry-run
+expect_error "^WARNING: .*before pg_upgrade, with system identifier $old; the current one has $new"
+as_postgres cp "$WORK/main/now.toml" "$WORK/main/pitr.toml"
+expect_status 0 pitr main restore --dry-run
+expect_no_error 'before pg_upgrade'
+
 story "a second cluster in the same repository, asked for by its name"
 new_cluster other --wal-segsize=1
 pitr_config other main

@@ -141,4 +141,9 @@ sql main "CREATE TABLE later.again AS SELECT 2 AS one"
 sql main "DROP TABLE later.again"
 switch_and_wait main
 expect_status 0 pitr main restore --dry-run --before-drop later.again --json
+sql main "SELECT pg_create_restore_point(E'one\n2026-01-01 00:00:00  drop  two')" >/dev/null
+switch_and_wait main
+pitr main history >"$WORK/text"
+grep -q 'restore point *one 2026-01-01' "$WORK/text" || fail "a restore point's line: $(grep one "$WORK/text")"
+expect_status 0 pitr main restore --dry-run --before-drop later.again --json
 expect_equal True "$(json "$OUT" '"was dropped 2 times" in d["warnings"][0]')" "the warning"
