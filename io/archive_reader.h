@@ -28,8 +28,8 @@ class ArchiveReader {
   // until this returns, the consumer has seen only blocks that are whole by themselves.
   using Consumer = std::function<void(ByteSpan raw, std::uint64_t offset)>;
   void read_all(unsigned jobs, const Consumer& consumer) const;
-  // The same, but the blocks are handed on as they come, by the threads that decompressed them: what
-  // is done with a block finds it in that processor's cache, and while another hashes.
+  // The same, but the blocks are handed on as they come, by the threads that decompressed them:
+  // what is done with a block finds it in that processor's cache, and while another hashes.
   void inspect_all(unsigned jobs, const Consumer& inspector) const;
 
   // The raw bytes from `offset` on, as many as asked for.

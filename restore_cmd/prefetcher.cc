@@ -294,7 +294,7 @@ class Prefetcher {
            now.segment.number(owner_.segment_size) >= segment.number(owner_.segment_size);
   }
 
-  // The disk writes while the next block is decompressed. Only a hint: blocks may come in any order.
+  // The disk writes while the next block is decompressed. A hint, for blocks in any order.
   static void write_back(const File& file, std::uint64_t end) {
     if (end % kWriteBack != 0) return;
     sync_file_range(file.descriptor(), static_cast<off_t>(end - kWriteBack),

@@ -34,8 +34,8 @@ struct RestoreAnswer {
 // allows; nothing: certainly not stored.
 std::optional<StoredFile> open_wal_file(const RestoreRequest& request, Storage& storage,
                                         const std::string& key);
-// Hands on the contents as ArchiveReader::inspect_all() does, so in no order and on several threads,
-// the header of the first page checked.
+// Hands on the contents as ArchiveReader::inspect_all() does, so in no order and on several
+// threads, the header of the first page checked.
 void read_wal_file(const RestoreRequest& request, const StoredFile& stored,
                    const ArchiveReader::Consumer& consumer);
 
