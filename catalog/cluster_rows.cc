@@ -11,6 +11,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/units.h"
+#include "io/ordered_workers.h"
 
 namespace pitr {
 
@@ -83,6 +84,8 @@ class LogReader {
     return rows;
   }
 
+  std::shared_ptr<const std::vector<UnreadableFile>> unreadable_later() const { return later_; }
+
   void note_said(const std::vector<UnreadableFile>& unreadable) {
     for (const UnreadableFile& file : unreadable)
       said_.insert(file.text());
@@ -97,13 +100,18 @@ class LogReader {
         known_.insert_or_assign(std::move(key), std::move(entry));
       });
     }
+    std::vector<ListedFile> files;
     storage_.list(folder(timeline, log), "", [&](const std::string& key) {
       const auto name = parse_wal_key(key);
       if (!name || name->kind == StoredWalName::Kind::kBackupHistory) return true;
-      const bool is_whole = name->kind == StoredWalName::Kind::kSegment;
-      (is_whole ? rows.segments : rows.beginnings).push_back(read_row(*name, key, unreadable));
+      files.push_back({*name, key, known_row(*name, key)});
       return true;
     });
+    read_unknown(files, unreadable);
+    for (ListedFile& file : files) {
+      const bool is_whole = file.name.kind == StoredWalName::Kind::kSegment;
+      (is_whole ? rows.segments : rows.beginnings).push_back(std::move(*file.row));
+    }
     std::sort(rows.segments.begin(), rows.segments.end(), by_position);
     std::sort(rows.beginnings.begin(), rows.beginnings.end(), by_position);
     complete_open_records(rows.segments, following(rows), cluster_.identity.segment_size,
@@ -112,10 +120,43 @@ class LogReader {
   }
 
  private:
+  struct ListedFile {
+    StoredWalName name;
+    std::string key;
+    std::optional<SegmentRow> row;
+  };
+  struct TrailerTask {
+    std::string key;
+    WalFileEntry entry;
+  };
+
+  // Several trailers at once: a disk answers them together. A few are not worth the threads.
+  void read_unknown(std::vector<ListedFile>& files, std::vector<UnreadableFile>& unreadable) {
+    constexpr unsigned kReaders = 4;
+    constexpr std::ptrdiff_t kFew = 8;
+    const auto is_unknown = [](const ListedFile& file) { return !file.row; };
+    const bool few = std::count_if(files.begin(), files.end(), is_unknown) <= kFew;
+    OrderedWorkers<TrailerTask> readers(few ? 1 : kReaders, few ? 1 : std::size_t{4} * kReaders,
+                                        [this](TrailerTask& task, unsigned) {
+                                          task.entry =
+                                              read_wal_entry(storage_, cluster_.key, task.key);
+                                        });
+    auto next = files.begin();
+    for (ListedFile& file : files) {
+      for (; next != files.end() && !readers.full(); ++next) {
+        if (!next->row) readers.submit({.key = next->key, .entry = {}});
+      }
+      if (file.row) continue;
+      file.row =
+          row_of(file.name, file.key, unreadable, [&readers] { return readers.take().entry; });
+    }
+  }
+
   void say(const std::vector<UnreadableFile>& unreadable) {
     for (const UnreadableFile& file : unreadable) {
-      if (said_.insert(file.text()).second)
-        log_warning(fmt::format("cannot be read: {}", file.text()));
+      if (!said_.insert(file.text()).second) continue;
+      log_warning(fmt::format("cannot be read: {}", file.text()));
+      later_->push_back(file);
     }
   }
 
@@ -132,17 +173,23 @@ class LogReader {
     }
   }
 
-  SegmentRow read_row(const StoredWalName& name, const std::string& key,
-                      std::vector<UnreadableFile>& unreadable) {
+  template <typename ReadEntry>
+  SegmentRow row_of(const StoredWalName& name, const std::string& key,
+                    std::vector<UnreadableFile>& unreadable, const ReadEntry& read_entry) {
     std::optional<SegmentRow> row;
     const bool readable = note_damage(storage_, cluster_.key, unreadable, key, [&] {
-      row = known_row(name, key);
-      if (row) return;
-      const WalFileEntry entry = read_wal_entry(storage_, cluster_.key, key);
+      const WalFileEntry entry = read_entry();
       row = to_row(name, entry);
       if (cache_.put_wal) cache_.put_wal(entry);
     });
     return readable ? std::move(*row) : unreadable_row(name, key, cluster_.identity.segment_size);
+  }
+
+  SegmentRow read_row(const StoredWalName& name, const std::string& key,
+                      std::vector<UnreadableFile>& unreadable) {
+    if (auto row = known_row(name, key)) return std::move(*row);
+    return row_of(name, key, unreadable,
+                  [&] { return read_wal_entry(storage_, cluster_.key, key); });
   }
 
   // The first segments of the next log, as far as a record goes that begins in this one.
@@ -168,6 +215,8 @@ class LogReader {
   Storage& storage_;
   ClusterRecord cluster_;
   RowCache cache_;
+  std::shared_ptr<std::vector<UnreadableFile>> later_ =
+      std::make_shared<std::vector<UnreadableFile>>();
   std::set<std::string> said_;                           // of what cannot be read
   std::unordered_map<std::string, WalFileEntry> known_;  // of the folder that is read
 };
@@ -197,8 +246,8 @@ LogSummary read_log(Storage& storage, LogReader& reader, const RowCache& cache, 
   return summary;
 }
 
-WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache& cache,
-                 std::vector<UnreadableFile>& unreadable) {
+void read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache& cache,
+              ClusterRows& rows) {
   const auto reader = std::make_shared<LogReader>(storage, cluster, cache);
   std::vector<LogSummary> logs;
   for (const std::string& name : storage.list_folders(wal_folder(cluster.key))) {
@@ -209,14 +258,15 @@ WalRows read_wal(Storage& storage, const ClusterRecord& cluster, const RowCache&
       const auto log = parse_number(log_name, 16);
       if (!log || log_name.size() != 8) continue;
       const LogSummary summary =
-          read_log(storage, *reader, cache, id, static_cast<std::uint32_t>(*log), unreadable);
+          read_log(storage, *reader, cache, id, static_cast<std::uint32_t>(*log), rows.unreadable);
       if (summary.segments + summary.beginnings > 0) logs.push_back(summary);
     }
   }
-  reader->note_said(unreadable);
-  return {std::move(logs), [reader](TimelineId timeline, std::uint32_t log) {
-            return reader->read_again(timeline, log);
-          }};
+  reader->note_said(rows.unreadable);
+  rows.unreadable_later = reader->unreadable_later();
+  rows.wal = {std::move(logs), [reader](TimelineId timeline, std::uint32_t log) {
+                return reader->read_again(timeline, log);
+              }};
 }
 
 std::vector<HistoryFile> read_histories(Storage& storage, const ClusterKey& cluster,
@@ -265,6 +315,15 @@ std::vector<BackupSummary> read_backups(Storage& storage, const ClusterKey& clus
 
 }  // namespace
 
+std::vector<UnreadableFile> ClusterRows::not_read() const {
+  std::vector<UnreadableFile> files = unreadable;
+  if (unreadable_later) {
+    files.insert(files.end(), unreadable_later->begin(), unreadable_later->end());
+  }
+  std::erase_if(files, [](const UnreadableFile& file) { return file.is_damaged; });
+  return files;
+}
+
 BackupSummary read_summary(Storage& storage, const ClusterKey& cluster, const std::string& id) {
   const auto file = open_stored_file(storage, backup_manifest_key(cluster, id), cluster, id);
   const auto section = file ? file->reader->section(kBackupSummarySection) : std::nullopt;
@@ -293,7 +352,7 @@ ClusterRows read_rows(Storage& storage, const ClusterRecord& cluster, const RowC
   ClusterRows rows{.cluster = cluster};
   // A backup is published after its WAL: in this order none is without it.
   rows.backups = read_backups(storage, cluster.key, cache, rows.unreadable);
-  rows.wal = read_wal(storage, cluster, cache, rows.unreadable);
+  read_wal(storage, cluster, cache, rows);
   rows.histories = read_histories(storage, cluster.key, cache, rows.unreadable);
   // Recorded before the WAL is removed: in this order what is missing is known.
   note_damage(storage, cluster.key, rows.unreadable, expiry_folder(cluster.key),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,11 +41,11 @@ struct ClusterRows {
   // WAL files among them have a row nevertheless, which is marked as damaged and stores no bytes.
   std::vector<UnreadableFile> unreadable;
 
-  // A file may be whole and could not be read this time: what the rows lack may be there.
-  bool may_lack_something() const {
-    return std::any_of(unreadable.begin(), unreadable.end(),
-                       [](const UnreadableFile& file) { return !file.is_damaged; });
-  }
+  // Those that a question met when it came to a log again.
+  std::shared_ptr<const std::vector<UnreadableFile>> unreadable_later;
+
+  // Files that may be whole and could not be read this time: what the rows lack may be there.
+  std::vector<UnreadableFile> not_read() const;
 };
 
 // A stored WAL file's entry, from its trailer.

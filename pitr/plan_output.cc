@@ -160,11 +160,11 @@ Json plan_as_json(const RecoveryPlan& plan, std::optional<double> estimated_seco
 }
 
 void require_all_read(const ClusterRows& rows, const std::string& missed) {
-  if (!rows.may_lack_something()) return;
+  const std::vector<UnreadableFile> not_read = rows.not_read();
+  if (not_read.empty()) return;
   std::string files;
-  for (const UnreadableFile& file : rows.unreadable) {
-    if (!file.is_damaged) files += (files.empty() ? "" : "; ") + file.text();
-  }
+  for (const UnreadableFile& file : not_read)
+    files += (files.empty() ? "" : "; ") + file.text();
   throw Error({.kind = ErrorKind::kSystem,
                .message = "whether the target can be reached could not be found out",
                .detail = fmt::format("Without these it cannot ({}): {}.", missed, files),

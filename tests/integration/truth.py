@@ -911,7 +911,14 @@ def answer(archive, target):
         """That the target was not seen tells less than where it lies; that a backup is too new least of all."""
         return 0 if code == "before_backup" else 1 if code.endswith("_not_found") else 2
 
+    def leads(backup, line):
+        return any(tl == backup.timeline and begin <= backup.start and backup.stop <= end
+                   for tl, begin, end in line.stretches)
+
     lines = [archive.lines[tl] for tl in sorted(archive.lines, reverse=True)]
+    if target["timeline"] is None and target["backup"] in [backup.id for backup in archive.backups]:
+        lines = [line for line in lines
+                 if any(backup.id == target["backup"] and leads(backup, line) for backup in archive.backups)]
     if target["timeline"] not in (None, "latest"):
         lines = [line for line in lines if line.timeline == target["timeline"]]
     elif target["kind"] == "end" or target["timeline"] == "latest":
@@ -922,8 +929,7 @@ def answer(archive, target):
         for backup in reversed(archive.backups):
             if target["backup"] not in (None, backup.id):
                 continue
-            if not any(tl == backup.timeline and begin <= backup.start and backup.stop <= end
-                       for tl, begin, end in line.stretches):
+            if not leads(backup, line):
                 continue
             candidate = archive.candidate(line, backup)
             if not candidate.is_possible():
