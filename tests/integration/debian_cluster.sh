@@ -9,6 +9,7 @@ command -v pg_createcluster >/dev/null || skip "this is no Debian"
 export PITR_RESTORE_RETRY_TIME=2s
 
 version=15
+PG_BIN=/usr/lib/postgresql/$version/bin
 cluster=pitr_test_$$
 port=$((20000 + $$ % 10000))
 # Run by the exit trap, before WORK goes.

@@ -40,7 +40,7 @@ expect_equal "[]" "$(json "$OUT" '[k for c in d["clusters"] for o, ks in
   [(t, "id parent forked_at_lsn first_segment last_segment segment_count stored_bytes first_commit_at last_commit_at gaps") for t in c["timelines"]] +
   [(r, "timeline backup from_lsn to_lsn from_time to_time") for r in c["recoverable"]]
   for k in ks.split() if k not in o]')" "missing fields"
-expect_equal "main $("$PG_BIN/pg_controldata" "$WORK/main/data" | sed -n 's/^Database system identifier: *//p') 15 1048576 ok []" \
+expect_equal "main $("$PG_BIN/pg_controldata" "$WORK/main/data" | sed -n 's/^Database system identifier: *//p') $(cut -d. -f1 "$WORK/main/data/PG_VERSION") 1048576 ok []" \
   "$(json "$OUT" '"{name} {system_identifier} {postgres_version} {wal_segment_size_bytes} {status} {problems}".format(**d["clusters"][0])')" "the cluster"
 expect_equal "the first full None 1 ok" "$(json "$OUT" '"{label} {type} {parent} {timeline} {status}".format(**d["clusters"][0]["backups"][0])')" "the first backup"
 expect_equal "$BACKUP" "$(json "$OUT" 'd["clusters"][0]["backups"][1]["id"]')" "the second backup"

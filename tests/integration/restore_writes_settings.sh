@@ -89,7 +89,7 @@ expect_status 0 pitr main restore --json --delta --to "$WORK/led/data" --target-
   --archive-mode off --backup "$BACKUP"
 printed=$(json "$OUT" 'd["restored"]["start_command"]')
 stop main
-as_postgres bash -c "$printed -l '$WORK/led/server.log' -w -t 30" >/dev/null || fail "it does not start: $printed"
+as_postgres env PATH="$PG_BIN:$PATH" bash -c "$printed -l '$WORK/led/server.log' -w -t 30" >/dev/null || fail "it does not start: $printed"
 expect_equal "$WORK/led/data $WORK/led/data/pg_hba.conf" \
   "$(sql main 'SHOW data_directory') $(sql main 'SHOW hba_file')" "of the server that the command started"
 stop led
@@ -98,7 +98,7 @@ odd="$WORK/it's an odd place/data" # pg_ctl itself quotes with \"
 mkdir -p "$(dirname "$odd")"
 expect_status 0 pitr main restore --json --to "$odd" --target-immediate --action promote --archive-mode off --backup "$BACKUP"
 printed=$(json "$OUT" 'd["restored"]["start_command"]')
-as_postgres bash -c "$printed -l '$WORK/led/server.log' -w -t 30" >/dev/null || fail "it does not start: $printed"
+as_postgres env PATH="$PG_BIN:$PATH" bash -c "$printed -l '$WORK/led/server.log' -w -t 30" >/dev/null || fail "it does not start: $printed"
 expect_equal "$odd" "$(sql main 'SHOW data_directory')" "of the server that the command started"
 "$PG_BIN/pg_ctl" stop -D "$odd" -m immediate >/dev/null
 expect_absent "$WORK/main/data/postmaster.pid"
