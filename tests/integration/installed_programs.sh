@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # lib.sh reads it: the build folder's owner installs
 RUN_AS_ROOT=1
 source "$(dirname "$0")/lib.sh"
-! grep -qa __asan_init "$PITR_BIN/pitr-archive" || skip "for programs without sanitizers"
+! has_sanitizers || skip "for programs without sanitizers"
 [[ -e $PITR_BIN/cmake_install.cmake ]] || skip "PITR_BIN is not a build folder"
 stage=$WORK/stage/usr
 DESTDIR=$WORK/stage cmake --install "$PITR_BIN" --prefix /usr >"$WORK/install.log" 2>&1 || fail "$(cat "$WORK/install.log")"

@@ -130,6 +130,8 @@ fail() {
   exit 1
 }
 
+has_sanitizers() { grep -qa __asan_init "$PITR_BIN/pitr-archive"; }
+
 skip() {
   printf 'skipped: %s\n' "$*"
   exit 0

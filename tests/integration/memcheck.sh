@@ -2,7 +2,7 @@
 # valgrind's memcheck finds nothing in a short run of pitr. (pitr-archive and pitr-restore are static,
 # which memcheck cannot follow; the unit tests of their parts run under it in scripts/test --long.)
 source "$(dirname "$0")/lib.sh"
-! grep -qa __asan_init "$PITR_BIN/pitr-archive" || skip "for programs without sanitizers"
+! has_sanitizers || skip "for programs without sanitizers"
 
 new_cluster main --wal-segsize=1
 pitr main init >/dev/null
