@@ -32,10 +32,6 @@ namespace fs = std::filesystem;
                .hint = std::move(hint)});
 }
 
-bool lies_in(const std::string& path, const std::string& folder) {
-  return path == folder || path.starts_with(folder + "/");
-}
-
 // What cannot be asked for may be there, and be the only copy.
 bool exists(const std::string& path) {
   struct stat status {};
@@ -225,6 +221,10 @@ bool repository_holds_all(Storage& storage, const ClusterRecord& cluster, const 
 }
 
 }  // namespace
+
+bool lies_in(const std::string& path, const std::string& folder) {
+  return path == folder || path.starts_with(folder + "/");
+}
 
 std::string resolve_path(const std::string& path) {
   std::error_code error;

@@ -21,6 +21,9 @@ struct DestinationRequest {
 // Absolute, with every link on the way resolved; the last parts may be missing.
 std::string resolve_path(const std::string& path);
 
+// Of resolved paths.
+bool lies_in(const std::string& path, const std::string& folder);
+
 // Throws kUsage, having changed nothing, for a directory that holds something else, that a running
 // server uses, or that lies in the repository (or holds it).
 void check_destination(const DestinationRequest& request);

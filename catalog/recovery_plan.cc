@@ -48,10 +48,9 @@ void describe_candidate(RecoveryPlan& plan, const RecoveryCandidate& candidate, 
   plan.bytes_to_fetch = candidate.backup->stored_bytes + extent.stored_bytes;
   plan.next_xid = extent.next_xid;
   if (!candidate.backup->page_errors.empty()) {
-    plan.warnings.push_back(fmt::format(
-        "base backup \"{}\" holds pages that fail their checksums ({}), and no other one "
-        "serves",
-        candidate.backup->id, candidate.backup->page_errors.size()));
+    plan.warnings.push_back(
+        fmt::format("base backup \"{}\" holds {} pages that fail their checksums",
+                    candidate.backup->id, candidate.backup->page_errors.size()));
   }
 }
 

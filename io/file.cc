@@ -36,11 +36,15 @@ File File::open(const std::string& path, int flags, mode_t mode) {
   do {
     descriptor = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (descriptor < 0 && errno == EINTR);
+  // Somebody has a lease on it, as an NFS server takes: that is waited for.
+  if (descriptor < 0 && errno == EWOULDBLOCK && (flags & O_NONBLOCK) != 0) {
+    return open(path, flags & ~O_NONBLOCK, mode);
+  }
   if (descriptor < 0) {
     throw_file_error((flags & O_CREAT) != 0 ? "create file" : "open file", path, errno);
   }
   // Only the opening shall not wait, for a pipe's other end: io_uring would not wait for a disk.
-  if ((flags & O_NONBLOCK) != 0) fcntl(descriptor, F_SETFL, flags & O_APPEND);
+  if ((flags & O_NONBLOCK) != 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
   return {descriptor, path};
 }
 

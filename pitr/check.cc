@@ -203,12 +203,7 @@ int answer_nagios(const Checks& checks) {
 
 void load_for_check(Session& session) {
   session.load();
-  if (session.config.cluster.data_directory.empty()) {
-    throw Error(
-        {.kind = ErrorKind::kUsage,
-         .message = "cluster.data_directory is not configured",
-         .hint = "Set data_directory in [cluster] to the directory that PostgreSQL runs on."});
-  }
+  session.require_data_directory();
   session.become_owner_of_data_directory();
 }
 

@@ -24,20 +24,13 @@ namespace pitr {
 namespace {
 
 ControlFile read_control_file(const std::string& data_directory) {
-  if (data_directory.empty()) {
-    throw Error(
-        {.kind = ErrorKind::kUsage,
-         .message = "cluster.data_directory is not configured",
-         .hint = "Set data_directory in [cluster] to the directory that PostgreSQL runs on."});
-  }
   return ControlFile::parse(
       as_byte_span(read_whole_file(data_directory + "/global/pg_control", 1 << 20)));
 }
 
 // It would go into every backup of itself, and be lost with the server.
 void refuse_inside_data_directory(const std::string& repository, const std::string& directory) {
-  const std::string place = resolve_path(repository) + "/";
-  if (!place.starts_with(resolve_path(directory) + "/")) return;
+  if (!lies_in(resolve_path(repository), resolve_path(directory))) return;
   throw Error(
       {.kind = ErrorKind::kUsage,
        .message = fmt::format("the repository \"{}\" lies in the data directory", repository),
@@ -79,6 +72,7 @@ Instant follow_other_identifiers(Storage& storage, const ClusterKey& key, bool u
 
 int run_init(Session& session, const InitOptions& options) {
   session.load();
+  session.require_data_directory();
   const Config& config = session.config;
   const ControlFile control = read_control_file(config.cluster.data_directory);
   const std::string root = repository_path(config);

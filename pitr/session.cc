@@ -28,6 +28,14 @@ void Session::load() {
   if (!cluster.empty()) config.cluster.name = cluster;
 }
 
+void Session::require_data_directory() const {
+  if (!config.cluster.data_directory.empty()) return;
+  throw Error(
+      {.kind = ErrorKind::kUsage,
+       .message = "cluster.data_directory is not configured",
+       .hint = "Set data_directory in [cluster] to the directory that PostgreSQL runs on."});
+}
+
 void Session::become_owner_of_data_directory() const {
   struct stat status {};
   const std::string& directory = config.cluster.data_directory;

@@ -26,6 +26,8 @@ struct Session {
   // Started as root, the program becomes the owner of the data directory, so that it leaves no file
   // that PostgreSQL cannot read. Does nothing for anyone else, or without a data directory.
   void become_owner_of_data_directory() const;
+  // Throws kUsage where it is not configured.
+  void require_data_directory() const;
 };
 
 // The identity of the cluster in the configured data directory, when it can be read.

@@ -104,6 +104,22 @@ std::string any_bad_key() {
 
 }  // namespace
 
+TEST_CASE("what is durable has no name before it is committed", "[storage]") {
+  const Place place = any_place();
+  BufferPool pool(1, 4096);
+  const auto destination = place->create("a/held");
+  destination->hold_back();
+  Buffer buffer = pool.acquire();
+  buffer.set_size(4096);
+  std::fill_n(buffer.space().begin(), 4096, std::byte{'x'});
+  destination->append(std::move(buffer));
+  destination->wait_until_durable();
+  destination->wait_until_durable();
+  CHECK_FALSE(place->open("a/held"));
+  REQUIRE(destination->commit());
+  CHECK(read(place, "a/held") == std::string(4096, 'x'));
+}
+
 TEST_CASE("a committed file is read back", "[storage]") {
   const Place place = any_place();
   const std::size_t size = GENERATE(0U, 1U, 4096U, 100'000U);
